@@ -1,0 +1,1 @@
+"""How to reach, feed and measure a board."""

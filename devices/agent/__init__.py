@@ -1,0 +1,1 @@
+"""What runs on a Linux board: Python 3.7-compatible, standard library only."""

@@ -1,0 +1,1 @@
+"""What to do with a board once bytes get there, one kind per file."""

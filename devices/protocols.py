@@ -1,0 +1,115 @@
+"""The seams of this wing: how bytes get to a board (`Transport`), and what to do with it (`Board`).
+
+Implementations need not inherit from these; one contract test class each is run against all of them (tests/contracts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
+
+
+class Channel(Protocol):
+    """A line-oriented conversation with a program on the board. Every wait has a deadline."""
+
+    def send(self, line: bytes, *, deadline_s: float) -> None:
+        """Send one line, given without its line end. Raises DeviceUnreachable when the other side is gone or does not read."""
+
+    def receive(self, *, deadline_s: float) -> bytes:
+        """Return the next line without its line end. Raises DeviceUnreachable at the deadline or at the end."""
+
+    def close(self) -> None:
+        """End the conversation and the program behind it. May be called twice."""
+
+
+class Transport(Protocol):
+    """How bytes get to a board.
+
+    1. `open()`.
+    2. `put()` and `start_agent()`, any number of times.
+    3. `close()`: frees everything, ends every channel; may be called at any time and twice.
+    """
+
+    def open(self, *, deadline_s: float) -> None:
+        """Connect. Raises DeviceUnreachable."""
+
+    def put(self, source: Path, name: str, *, deadline_s: float) -> str:
+        """Copy a file to the board, whole or not at all, and return its path there. `name` is a plain file name."""
+
+    def start_agent(self, agent: str, *, deadline_s: float) -> Channel:
+        """Start the agent file at `agent` (a path on the board) and return the channel to it."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a model is run. `runtime` is a name of the agent's table of runtimes."""
+
+    runtime: str = "litert"
+    delegate: str = "xnnpack"
+    threads: int = 1
+    affinity: tuple[int, ...] | None = None
+    memory_limit_bytes: int | None = None
+    deadline_s: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRequest:
+    """One block of timed invocations; the defaults are those of METHODS §1."""
+
+    index: int
+    options: RunOptions = RunOptions()
+    seed: int = 0
+    warmup_min: int = 10
+    warmup_max_s: float = 10.0
+    min_invocations: int = 50
+    min_s: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Raw output bytes of one sample, one entry an output, in the model's own dtypes (little-endian)."""
+
+    outputs: tuple[bytes, ...]
+
+
+class Board(Protocol):
+    """What to do with a board.
+
+    1. `open()`: takes the board's lock before anything else, then connects. Raises DeviceBusy, DeviceUnreachable.
+    2. `identify()`, `capabilities()`, `runtime()`.
+    3. `push()` a model, whose hash the board checks on arrival.
+    4. `measure()` and `predict()` it, any number of times. A model that crashes, hangs or does not fit is the outcome `rejected`
+       (or ModelRejected), never the end of the board.
+    5. `close()`: frees the lock; may be called at any time and twice.
+    """
+
+    def open(self) -> None:
+        """Lock and connect."""
+
+    def identify(self) -> DeviceIdentity:
+        """Say which board this is."""
+
+    def capabilities(self) -> Capabilities:
+        """Say what this board offers a model."""
+
+    def runtime(self, options: RunOptions) -> RuntimeIdentity:
+        """Say what would run a model under `options`. Raises ModelRejected where the board has no such runtime."""
+
+    def push(self, model: Path, sha256: str) -> None:
+        """Bring a model; nothing is sent when the board has it already. Raises InfrastructureError where the hash differs there."""
+
+    def measure(self, sha256: str, request: BlockRequest) -> Block:
+        """Run one block on the model pushed as `sha256` in a fresh process (or boot)."""
+
+    def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
+        """Answer samples one by one; each is every input's raw bytes, in the model's order and dtypes. Raises ModelRejected."""
+
+    def close(self) -> None:
+        """Let go of the board."""

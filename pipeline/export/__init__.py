@@ -1,0 +1,1 @@
+"""Artefacts for other people's builds: C arrays for TensorFlow Lite Micro."""

@@ -1,0 +1,1 @@
+"""What a model file really holds, read back from the file."""

@@ -1,0 +1,1 @@
+"""One compression technique per file, each a frozen dataclass of its parameters with `apply()`."""

@@ -1,0 +1,1 @@
+"""Reads records, renders them; never touches a device."""

@@ -1,0 +1,97 @@
+"""The command line: one verb per file, each parses, calls one workflow and renders what it returns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from edgepipe.cli.commands import COMMANDS
+from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated
+
+
+def build_app() -> Any:
+    """Return the typer application with every verb of the table."""
+    import typer
+
+    app = typer.Typer(
+        name="edgepipe",
+        help="Make a Keras model small, prove it on the shipped file, and measure it where it will run.",
+        epilog="First time here? Try: edgepipe demo",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, (panel, command) in COMMANDS.items():
+        app.command(name, rich_help_panel=panel)(command)
+    return app
+
+
+def main_inner(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; raises EdgepipeError. What tests call."""
+    import click
+    import typer
+
+    command: Callable[..., Any] = typer.main.get_command(build_app())
+    try:
+        result = command(args=list(arguments), prog_name="edgepipe", standalone_mode=False)
+    except click.exceptions.Abort as exc:
+        raise Interrupted("stopped") from exc
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def main() -> NoReturn:
+    """The entry point: the one place where errors become messages and exit codes."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        code = main_inner(arguments)
+        sys.stdout.flush()
+        return code
+    except EdgepipeError as exc:
+        return _report(exc, arguments)
+    except KeyboardInterrupt:
+        return _report(Interrupted("stopped by Ctrl-C"), arguments)
+    except BrokenPipeError:  # `edgepipe … | head`: whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as exc:
+        return _report(StorageError(f"the system refused: {exc}"), arguments)
+    except Exception as exc:  # noqa: BLE001  the process boundary: a bug must not look like a regression
+        return _report(InternalError(f"internal error: {type(exc).__name__}: {exc}", cause=_log_traceback()), arguments)
+
+
+def _report(exc: EdgepipeError, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        import json
+
+        body = {"error": exc.slug, "message": exc.what, "problems": list(exc.problems), "exit_code": exc.exit_code}
+        sys.stdout.write(json.dumps(body) + "\n")
+    sys.stderr.write(f"edgepipe: {exc}\n")
+    return exc.exit_code
+
+
+def _log_traceback() -> str:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="edgepipe-crash-", suffix=".log", delete=False) as log:
+        traceback.print_exc(file=log)
+    return f"a bug in edgepipe; its traceback is in {log.name}"
+
+
+def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated("stopped by SIGTERM")

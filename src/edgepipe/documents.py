@@ -1,0 +1,128 @@
+"""A document becomes a frozen dataclass, or one error that lists everything wrong with it.
+
+YAML comes from users (recipes, inventories), JSON from ourselves (records, manifests); the dataclass's own types check both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgepipe.errors import EdgepipeError, UsageError
+
+T = TypeVar("T")
+LARGEST_YAML_BYTES = 1 << 20
+
+
+def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises `error` where the file is missing, over 1 MiB, not UTF-8, not YAML, uses aliases or repeats a key, or holds no mapping.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    try:
+        if path.stat().st_size > LARGEST_YAML_BYTES:
+            raise error(f"{path} is larger than 1 MiB", cause="this is not the file that was meant")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise error(f"{path} is not a text file (byte {exc.start} is not UTF-8)") from exc
+    except OSError as exc:
+        raise error(f"cannot read {path}: {exc.strerror}", todo="Check the path; it is relative to the current folder.") from exc
+    try:
+        if any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
+            raise error(f"{path} uses an alias (*name)", todo="Write the value out; aliases are not read.")
+        content = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as exc:
+        raise error(f"{path} is not valid YAML: {_one_line(exc)}") from exc
+    if not isinstance(content, dict):
+        raise error(f"{path} holds no keys", cause="the file is empty or a list", todo="Start from the example in the README.")
+    return content
+
+
+def _one_line(exc: BaseException) -> str:
+    mark = getattr(exc, "problem_mark", None)
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{getattr(exc, 'problem', None) or str(exc).splitlines()[0]}{where}"
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter, with_config
+
+    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(kind))
+
+
+def parse(kind: type[T], content: Any, *, source: str, error: type[EdgepipeError] = UsageError) -> T:
+    """Return `content` as the dataclass `kind`. Raises `error` with every problem, each with its key and a suggestion."""
+    from pydantic import ValidationError
+
+    try:
+        value: T = _adapter(kind).validate_python(content)
+    except ValidationError as exc:
+        problems = [_describe(kind, problem) for problem in exc.errors()]
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise error(f"{source} has {count}", problems=problems) from exc
+    return value
+
+
+def parse_json(kind: type[T], text: str | bytes, *, source: str, error: type[EdgepipeError] = UsageError) -> T:
+    """Return a JSON text of ours as the dataclass `kind`. Raises `error` for damage, and for a newer schema than ours."""
+    from edgepipe.records import SCHEMA_VERSION
+
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise error(f"{source} is damaged: {exc}", cause="it was cut short or edited") from exc
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise error(
+            f"{source} was written by a newer edgepipe (schema {version}; this one reads up to {SCHEMA_VERSION})",
+            todo="Upgrade edgepipe.",
+        )
+    return parse(kind, content, source=source, error=error)
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """Return ' Perhaps you meant "x"?' for a near miss, else the list of what is known."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f' Perhaps you meant "{near[0]}"?' if near else f" Known here: {', '.join(sorted(known))}."
+
+
+def _describe(kind: type, problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f'unknown key "{key}".{suggestion(path[-1], _fields_at(kind, path[:-1]))}'
+    if problem["type"] == "missing":
+        return f'"{key}" is missing'
+    given = problem["input"]
+    shown = f" (given: {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
+    message = problem["msg"].removeprefix("Value error, ")
+    return f'"{key}": {message[:1].lower()}{message[1:]}{shown}'
+
+
+def _fields_at(kind: Any, path: list[str]) -> list[str]:
+    """Return the keys that the JSON Schema of `kind` knows at `path`."""
+    schema = _adapter(kind).json_schema()
+    node = schema
+    for part in path:
+        node = _resolve(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: Any, schema: Any) -> Any:
+    if not isinstance(node, dict):
+        return {}
+    for option in node.get("anyOf", []):
+        if "$ref" in option:
+            node = option
+    if "$ref" in node:
+        return schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return node

@@ -1,0 +1,72 @@
+"""Where state lives: results of this project, caches of this user; and how a file gets there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgepipe.errors import StorageError
+
+
+def results_dir() -> Path:
+    """Return EDGEPIPE_RESULTS, else ./edgepipe-results."""
+    return Path(os.environ.get("EDGEPIPE_RESULTS") or "edgepipe-results").absolute()
+
+
+def cache_dir() -> Path:
+    """Return $XDG_CACHE_HOME/edgepipe, else ~/.cache/edgepipe."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edgepipe"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing `path` into a StorageError that says what to do."""
+    try:
+        yield
+    except OSError as exc:
+        causes = {
+            errno.ENOSPC: "the disk is full",
+            errno.EDQUOT: "the quota is used up",
+            errno.EACCES: "no permission to write there",
+            errno.EROFS: "the file system is read-only",
+        }
+        cause = causes.get(exc.errno or 0, exc.strerror or str(exc))
+        raise StorageError(f"could not write {path}: {cause}", cause=cause) from exc
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed over `path`, else deleted.
+
+    Raises StorageError where the disk refuses; what was at `path` before is then still there.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        part.chmod(0o666 & ~_umask())
+        try:
+            yield part
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path` whole or not at all. Raises StorageError."""
+    with whole_file(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)

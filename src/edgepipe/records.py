@@ -1,0 +1,402 @@
+"""The values that cross rooms: facts, artefacts, devices, measurements.
+
+All are frozen, keyword-only dataclasses made of JSON's types, with units in their names. `None` means "not known" or
+"not measured", and is never shown as 0. Files carry `SCHEMA_VERSION`; `as_json` writes what `edgepipe.documents.parse` reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+SCHEMA_VERSION = 1
+SAMPLES_KEPT = 20_000  # per block; beyond that every k-th sample is kept and k recorded
+
+
+def as_json(record: Any) -> Any:
+    """Return any dataclass of this module as JSON's own types."""
+    return dataclasses.asdict(record)
+
+
+# What a model file holds ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorPort:
+    """One input or output of a model; -1 in `shape` is a dimension that is not fixed. int8: real = scale * (q - zero_point)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFacts:
+    """One constant tensor that multiplies: the weights of a convolution, a dense layer and the like.
+
+    `clusters` counts the distinct values of the fullest output channel, since per-channel scales multiply what one codebook holds;
+    `clusters_whole` those of the whole tensor. Zero counts as a value in both.
+    """
+
+    name: str
+    layer: str
+    op: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    elements: int
+    nonzero: int
+    clusters: int
+    clusters_whole: int
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the weights that are exactly zero, 0 to 1."""
+        return 1 - self.nonzero / self.elements if self.elements else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpFacts:
+    """One operator: its TFLite name and version, the layer it came from, its multiply-accumulates, whether it computes in int8."""
+
+    index: int
+    op: str
+    version: int
+    layer: str
+    macs: int
+    input_dtypes: tuple[str, ...]
+    output_dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What was read back from one `.tflite` file."""
+
+    sha256: str
+    size_bytes: int
+    gzip_bytes: int
+    inputs: tuple[TensorPort, ...]
+    outputs: tuple[TensorPort, ...]
+    ops: tuple[OpFacts, ...]
+    weights: tuple[WeightFacts, ...]
+    float_tensors: tuple[str, ...]
+    dynamic_tensors: tuple[str, ...]
+    custom_ops: tuple[str, ...]
+    flex_ops: tuple[str, ...]
+    uncalibrated_tensors: tuple[str, ...] = ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def elements(self) -> int:
+        """Number of weights."""
+        return sum(weight.elements for weight in self.weights)
+
+    @property
+    def nonzero(self) -> int:
+        """Number of weights that are not zero."""
+        return sum(weight.nonzero for weight in self.weights)
+
+    @property
+    def int8_mac_share(self) -> float | None:
+        """Share of the multiply-accumulates whose operators take and give integers only; None for a model without any."""
+        if not self.macs:
+            return None
+        whole = sum(op.macs for op in self.ops if not {"float32", "float16"} & {*op.input_dtypes, *op.output_dtypes})
+        return whole / self.macs
+
+
+class ClaimKind(StrEnum):
+    """A property that a stage promises of the file it writes."""
+
+    SPARSITY = "sparsity"  # share of zeros in each named layer's weights
+    CLUSTERS = "clusters"  # distinct values per output channel of each named layer's weights
+    DTYPE = "dtype"  # what the weights, activations, inputs and outputs are made of
+    FIXED_BATCH = "fixed_batch"  # no dimension is left open
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a stage promises; every later stage is held to it too. `layers` empty: the whole model."""
+
+    kind: ClaimKind
+    stage: str
+    wanted: float | str
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A claim held against a file: `measured` is what the file holds, `failing` the layers or tensors that break it."""
+
+    claim: Claim
+    measured: float | str
+    holds: bool
+    failing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """A file with its history: who made it from what, with which versions, and what was proved on it.
+
+    `folder` holds model.tflite, manifest.json and, as long as it can be trained on, model.keras.
+    """
+
+    sha256: str
+    folder: str
+    stage: str
+    parent: str | None
+    parameters: dict[str, Any]
+    versions: dict[str, str]
+    facts: ModelFacts
+    proofs: tuple[Proof, ...]
+    skipped_layers: tuple[str, ...] = ()
+    seconds: float
+    schema_version: int = SCHEMA_VERSION
+
+
+# Requirements against capabilities ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a model file needs to run; computed from the file."""
+
+    dtypes: tuple[str, ...]
+    ops: dict[str, int]
+    flash_bytes: int
+    arena_bytes: int | None
+    fixed_shapes: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a board or a target offers; None means no limit is known."""
+
+    dtypes: tuple[str, ...] | None = None
+    ops: dict[str, int] | None = None
+    flash_bytes: int | None = None
+    arena_bytes: int | None = None
+    open_shapes: bool = True
+
+
+# Devices and measurements ---------------------------------------------------------------------------------------------------
+
+
+class RunOutcome(StrEnum):
+    """How one measurement ended."""
+
+    OK = "ok"
+    REJECTED = "rejected"  # the model crashed, hung or does not fit
+    INVALID = "invalid"  # the conditions changed
+    INFRA = "infra"  # the farm's fault
+
+
+class Verdict(StrEnum):
+    """How a comparison or a gate ended."""
+
+    PASS = "pass"
+    IMPROVED = "improved"
+    REGRESSED = "regressed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_COMPARABLE = "not_comparable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceIdentity:
+    """Which board this was: `serial` is what stays the same when it is plugged in elsewhere."""
+
+    name: str
+    board: str
+    serial: str
+    arch: str
+    cpu: str
+    os: str
+    agent_sha256: str | None = None
+    emulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeIdentity:
+    """What ran the model, and how. `affinity` None: not pinned."""
+
+    name: str
+    version: str
+    delegate: str
+    threads: int
+    affinity: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The state of a board at one moment; None is unknown, which is not the same as fine."""
+
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    governor: str | None = None
+    throttle_bits: int | None = None
+    load_average_1m: float | None = None
+    other_processes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fresh process (or boot) on the device: the unit of statistics.
+
+    `samples_ns_zlib` is base64 of zlib of little-endian uint32 nanoseconds, every `stride`-th of `invocations` timed ones.
+    """
+
+    index: int
+    outcome: RunOutcome
+    reason: str = ""
+    load_ns: int | None = None
+    first_ns: int | None = None
+    warmup_invocations: int = 0
+    warmup_settled: bool = False
+    invocations: int = 0
+    stride: int = 1
+    samples_ns_zlib: str = ""
+    median_ns: float | None = None
+    peak_memory_bytes: int | None = None
+    model_memory_bytes: int | None = None
+    output_sha256: str | None = None
+    artefact_sha256: str | None = None
+    before: Snapshot = Snapshot()
+    after: Snapshot = Snapshot()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Energy:
+    """Joules of one inference, with how they were come by."""
+
+    energy_uj: float
+    uncertainty_uj_k2: float
+    method: str
+    sync_class: str
+    self_measured: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """How well a model answers: `answers` are its decisions, one a sample, so that two models can be compared in pairs."""
+
+    metric: str
+    value: float
+    samples: int
+    data_sha256: str
+    correct: tuple[bool, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything about one measurement of one artefact on one device.
+
+    `id` is 32 hex digits; `started_utc` is ISO 8601; `conditions` are the caller's words (block count, purpose).
+    """
+
+    id: str
+    kind: str
+    started_utc: str
+    artefact_sha256: str
+    artefact_name: str
+    model_bytes: int
+    device: DeviceIdentity
+    runtime: RuntimeIdentity
+    input_shapes: tuple[tuple[int, ...], ...]
+    outcome: RunOutcome
+    reason: str = ""
+    blocks: tuple[Block, ...] = ()
+    accuracy: Accuracy | None = None
+    energy: Energy | None = None
+    facts: ModelFacts | None = None
+    edgepipe_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """What one stage cost and brought; `paid` is None for the reference rows."""
+
+    stage: str
+    artefact_sha256: str
+    raw_bytes: int
+    gzip_bytes: int
+    elements: int
+    nonzero: int
+    clusters: int | None
+    macs: int
+    int8_mac_share: float | None
+    accuracy: float | None
+    accuracy_engine: str
+    correct: tuple[bool, ...] | None
+    latency_us: float | None
+    arena_bytes: int | None
+    seconds: float
+    cached: bool
+    reference: bool
+    paid: bool | None
+    paid_reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """One gate of a recipe held against the final artefact."""
+
+    gate: str
+    limit: float
+    measured: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionRecord:
+    """One run of a recipe: the ledger, the gates, and every artefact it made, in order."""
+
+    id: str
+    started_utc: str
+    recipe: str
+    target: str
+    metric: str
+    test_samples: int
+    rows: tuple[LedgerRow, ...]
+    gates: tuple[GateResult, ...]
+    artefacts: tuple[Artefact, ...]
+    seconds: float
+    edgepipe_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+def pack_samples_ns(samples_ns: Sequence[int]) -> tuple[str, int]:
+    """Return (base64 of zlib of little-endian uint32, stride), keeping at most SAMPLES_KEPT samples.
+
+    A sample of 4.29 s or more does not fit 32 bits and is stored as the largest that does.
+    """
+    stride = max(1, -(-len(samples_ns) // SAMPLES_KEPT))
+    kept = [min(ns, 0xFFFFFFFF) for ns in samples_ns[::stride]]
+    return b64encode(zlib.compress(struct.pack(f"<{len(kept)}I", *kept))).decode(), stride
+
+
+def unpack_samples_ns(packed: str) -> tuple[int, ...]:
+    """Return the samples that `pack_samples_ns` stored, in nanoseconds. Raises ValueError for anything else."""
+    if not packed:
+        return ()
+    limit = 4 * SAMPLES_KEPT
+    decoder = zlib.decompressobj()
+    try:
+        raw = decoder.decompress(b64decode(packed, validate=True), limit)
+    except zlib.error as exc:
+        raise ValueError(f"the samples are damaged: {exc}") from exc
+    if decoder.unconsumed_tail or len(raw) % 4:
+        raise ValueError("the samples are damaged: wrong length")
+    return struct.unpack(f"<{len(raw) // 4}I", raw)

@@ -1,0 +1,1 @@
+"""Use cases, one per file: the only place where pipeline, devices and reports meet."""

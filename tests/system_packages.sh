@@ -1,0 +1,16 @@
+#!/bin/sh
+# Install what the tests need from Debian, where this is Debian and we are root; say what is missing elsewhere.
+set -eu
+packages="chromium fonts-dejavu-core strace g++"
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get -qq update
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null
+else
+    echo "not installed, so some tests will be skipped:$missing"
+fi
