@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +50,6 @@ def _one_line(exc: BaseException) -> str:
     return f"{getattr(exc, 'problem', None) or str(exc).splitlines()[0]}{where}"
 
 
-@cache
 def _adapter(kind: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter, with_config
 
