@@ -361,7 +361,10 @@ class GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionRecord:
-    """One run of a recipe: the ledger, the gates, and every artefact it made, in order."""
+    """One run of a recipe: the ledger, the gates, and every artefact it made, in order.
+
+    `test_sha256` names the data behind `accuracy` and `correct`: only answers to the same questions can be compared.
+    """
 
     id: str
     started_utc: str
@@ -369,6 +372,7 @@ class CompressionRecord:
     target: str
     metric: str
     test_samples: int
+    test_sha256: str | None = None
     rows: tuple[LedgerRow, ...]
     gates: tuple[GateResult, ...]
     artefacts: tuple[Artefact, ...]
