@@ -1,0 +1,46 @@
+"""LiteRT (formerly TensorFlow Lite), as `ai-edge-litert`."""
+
+from typing import Any, List
+
+from .model import Model, port
+
+PACKAGE = "ai-edge-litert"
+MODULE = "ai_edge_litert"
+IMPORTS = "ai_edge_litert.interpreter"
+DELEGATES = ("xnnpack", "none", "ref")  # none: the built-in kernels without a delegate; ref: the slow reference kernels
+THREADED = True
+
+
+def load(path: str, delegate: str, threads: int) -> Model:
+    """Load a model and allocate its tensors. Raises what the interpreter raises for a model that it refuses."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolvers = {
+        "xnnpack": OpResolverType.AUTO,
+        "none": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        "ref": OpResolverType.BUILTIN_REF,
+    }
+    interpreter = Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=resolvers[delegate])
+    interpreter.allocate_tensors()
+    return LitertModel(interpreter)
+
+
+class LitertModel(Model):
+    """A model in a LiteRT interpreter."""
+
+    def __init__(self, interpreter: Any) -> None:
+        details = interpreter.get_input_details()
+        super().__init__(interpreter.invoke, [port(detail) for detail in details])
+        self._interpreter = interpreter
+        self._inputs = [detail["index"] for detail in details]
+        self._outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def feed(self, arrays: List[Any]) -> None:
+        for index, array in zip(self._inputs, arrays):
+            self._interpreter.set_tensor(index, array)
+
+    def answers(self) -> List[bytes]:
+        return [self._interpreter.get_tensor(index).tobytes() for index in self._outputs]
+
+    def forget(self) -> None:
+        self._interpreter.reset_all_variables()

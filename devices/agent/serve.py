@@ -1,0 +1,211 @@
+"""The agent's command loop: one host, one child at a time, and an end of its own when the host falls silent.
+
+Each request is a line `{"id": N, "do": NAME, …}`; its answer has the same id and either "ok" or "error" (a slug and words). `beat`
+says that the host lives and is answered with a pulse. After `predict`, parts of samples go to the child as they are, and what it says
+comes back as {"id": N, "child": …}, until `finish`.
+"""
+
+import os
+import selectors
+import sys
+from time import monotonic
+from typing import Callable, Dict, Optional
+
+from . import conditions
+from .child import Child, Outbox
+from .home import Busy, Lock, Store, WrongHash, file_sha256, home
+from .lines import LineBuffer, Message, claim_stdout, decode, write_line
+from .runtimes import Unavailable, choose
+
+HEARTBEAT_S = 60.0
+FAREWELL_S = 1.0
+
+
+class Refused(Exception):
+    """A request that cannot be served: the slug of an error of the host's, and words."""
+
+    def __init__(self, slug: str, words: str) -> None:
+        super().__init__(words)
+        self.slug = slug
+
+
+def main() -> int:
+    """Serve one host over standard input and output, holding the board's lock."""
+    out = claim_stdout()
+    try:
+        folder = home()
+        lock = Lock(folder)
+    except Busy as exc:
+        write_line(out, {"error": "device-busy", "holder": exc.holder})
+        return 1
+    except OSError as exc:
+        write_line(out, {"error": "infrastructure", "words": str(exc)})
+        return 1
+    Server(0, out, folder, lock).run()
+    return 0
+
+
+class Server:
+    """Answers requests until the host says bye, hangs up or falls silent."""
+
+    def __init__(self, requests: int, answers: int, folder: str, lock: Lock) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._requests, self._lines = requests, LineBuffer()
+        self._outbox = Outbox(self._selector, answers)
+        self._folder, self._lock, self._store = folder, lock, Store(folder)
+        self._child: Optional[Child] = None
+        self._heartbeat_s, self._heard, self._ended = HEARTBEAT_S, monotonic(), False
+        os.set_blocking(requests, False)
+        self._selector.register(requests, selectors.EVENT_READ, self._read)
+        self._commands: Dict[str, Callable[[Message], Optional[Message]]] = {
+            "hello": self._hello,
+            "beat": self._beat,
+            "runtime": self._runtime,
+            "has": self._has,
+            "store": self._take,
+            "measure": self._measure,
+            "predict": self._predict,
+            "finish": self._finish,
+            "bye": self._bye,
+        }
+
+    def run(self) -> None:
+        """Serve; the child is dead when this returns."""
+        self._outbox.put({"ready": True, "pid": os.getpid()})
+        while not self._ended:
+            self._turn()
+            if monotonic() - self._heard >= self._heartbeat_s:
+                self._ended = True
+        if self._child:
+            self._child.kill()
+        end = monotonic() + FAREWELL_S
+        while not self._outbox.empty and monotonic() < end:
+            self._turn()
+
+    def _turn(self) -> None:
+        deadlines = [self._heard + self._heartbeat_s] + ([self._child.deadline] if self._child else [])
+        for key, _ in self._selector.select(max(0.0, min(deadlines) - monotonic())):
+            if self._selector.get_map().get(key.fd) is key:  # nothing before it in this turn has let go of it
+                key.data()
+        if self._child:
+            self._child.check_deadline()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._requests, 1 << 16)
+            messages = [decode(line) for line in self._lines.feed(data)]
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):  # a host that does not speak this protocol is as good as gone
+            data, messages = b"", []
+        if not data:
+            self._selector.unregister(self._requests)
+            self._ended = True
+        for message in messages:
+            self._heard = monotonic()
+            self._serve(message)
+
+    def _serve(self, message: Message) -> None:
+        if "part" in message:
+            if self._child:
+                self._child.send(message)
+            return
+        number = message.get("id")
+        try:
+            command = self._commands.get(str(message.get("do")))
+            if command is None:
+                raise Refused("infrastructure", "this agent cannot do %.40r" % message.get("do"))
+            answer = command(message)
+        except Refused as exc:
+            self._refuse(number, exc.slug, str(exc))
+        except Unavailable as exc:
+            self._refuse(number, "model-rejected", str(exc))
+        except WrongHash as exc:
+            self._refuse(number, "infrastructure", str(exc))
+        except OSError as exc:
+            self._refuse(number, "storage", str(exc))
+        except (KeyError, TypeError) as exc:
+            self._refuse(number, "infrastructure", "a request without what it needs: %r" % exc)
+        else:
+            if answer is not None:
+                self._outbox.put({"id": number, "ok": answer})
+
+    def _refuse(self, number: object, slug: str, words: str) -> None:
+        self._outbox.put({"id": number, "error": slug, "words": words})
+
+    def _hello(self, message: Message) -> Message:
+        self._heartbeat_s = float(message["heartbeat_s"])
+        self._lock.sign(str(message["holder"]))
+        answer: Message = dict(conditions.identity(self._folder))
+        answer["agent_sha256"] = file_sha256(sys.argv[0])
+        return answer
+
+    def _beat(self, message: Message) -> None:
+        self._outbox.put({"pulse": True})
+
+    def _runtime(self, message: Message) -> Message:
+        return dict(choose(message["runtime"], message["delegate"], message["threads"])._asdict())
+
+    def _has(self, message: Message) -> Message:
+        return {"has": self._store.path(message["sha256"]) is not None}
+
+    def _take(self, message: Message) -> Message:
+        self._store.add(message["path"], message["sha256"])
+        return {}
+
+    def _job(self, message: Message) -> Message:
+        """Return what a child must know to run a model, from what the host asked for."""
+        if self._child:
+            raise Refused("infrastructure", "the board is running a model already")
+        path = self._store.path(message["sha256"])
+        if not path:
+            raise Refused("infrastructure", "the board has no model %.12s" % message["sha256"])
+        options = message["options"]
+        choice = choose(options["runtime"], options["delegate"], options["threads"])
+        return dict(options, path=path, delegate=choice.delegate, threads=choice.threads)
+
+    def _measure(self, message: Message) -> None:
+        job = dict(message["request"], **self._job(message))
+        before = conditions.snapshot([os.getpid()])
+        said: Message = {}
+
+        def ended(reason: str) -> None:
+            self._child = None
+            block = outcome(said, reason)
+            after = conditions.snapshot([os.getpid()])
+            block.update(index=job["index"], before=before, after=after)
+            self._outbox.put({"id": message["id"], "ok": block})
+
+        self._child = Child(self._selector, "block", job, said.update, ended)
+
+    def _predict(self, message: Message) -> None:
+        job = self._job(message)
+
+        def said(answer: Message) -> None:
+            if "alive" not in answer:
+                self._outbox.put({"id": message["id"], "child": answer})
+
+        def ended(reason: str) -> None:
+            self._child = None
+            self._outbox.put({"id": message["id"], "child": {"ended": reason}})
+
+        self._child = Child(self._selector, "predict", job, said, ended)
+
+    def _finish(self, message: Message) -> Message:
+        if self._child:
+            self._child.kill()
+            self._child = None
+        return {}
+
+    def _bye(self, message: Message) -> Message:
+        self._ended = True
+        return {}
+
+
+def outcome(said: Message, reason: str) -> Message:
+    """Return a block's outcome from what its child said and how it ended."""
+    if "result" in said and not reason:
+        return dict(said["result"], outcome="ok")
+    if "broken" in said:
+        return {"outcome": "infra", "reason": said["broken"]}
+    return {"outcome": "rejected", "reason": reason or said.get("rejected") or "it ended without an answer"}
