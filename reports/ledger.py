@@ -1,0 +1,59 @@
+"""What a ledger's rows mean beside the float model: factors, paired accuracy, and in which words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgepipe.records import Artefact, CompressionRecord, LedgerRow
+from edgepipe.reports.stats import PairedDifference, paired_difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of the ledger with what it is against `baseline`; None where that cannot be said."""
+
+    row: LedgerRow
+    is_baseline: bool
+    raw_factor: float | None
+    gzip_factor: float | None
+    difference: PairedDifference | None
+
+
+def baseline(record: CompressionRecord) -> LedgerRow | None:
+    """Return the float row that the others stand beside: the reference called float, else the first row."""
+    references = [row for row in record.rows if row.reference]
+    return next(
+        (row for row in references if row.stage.startswith("float") and "16" not in row.stage), next(iter(record.rows), None)
+    )
+
+
+def final(record: CompressionRecord) -> LedgerRow | None:
+    """Return the row of what the recipe made: its last stage."""
+    return next((row for row in reversed(record.rows) if not row.reference), None)
+
+
+def artefact(record: CompressionRecord, row: LedgerRow) -> Artefact | None:
+    """Return the artefact behind a row; None where the record does not hold it."""
+    return next((item for item in record.artefacts if item.sha256 == row.artefact_sha256), None)
+
+
+def lines(record: CompressionRecord) -> tuple[Line, ...]:
+    """Return every row beside the float one, in the record's order."""
+    base = baseline(record)
+    return tuple(_line(row, base) for row in record.rows)
+
+
+def _line(row: LedgerRow, base: LedgerRow | None) -> Line:
+    return Line(
+        row=row,
+        is_baseline=row is base,
+        raw_factor=base.raw_bytes / row.raw_bytes if base and row.raw_bytes else None,
+        gzip_factor=base.gzip_bytes / row.gzip_bytes if base and row.gzip_bytes else None,
+        difference=_difference(base, row) if base and row is not base else None,
+    )
+
+
+def _difference(base: LedgerRow, row: LedgerRow) -> PairedDifference | None:
+    if not base.correct or not row.correct or len(base.correct) != len(row.correct):
+        return None
+    return paired_difference(base.correct, row.correct)

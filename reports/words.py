@@ -1,0 +1,115 @@
+"""How values are written, the same on every page: units, signs, and a dash for what was not measured."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from edgepipe.records import Claim, GateResult, Proof
+from edgepipe.reports.stats import PairedDifference
+
+DASH = "–"
+
+
+def kilobytes(count: float | None) -> str:
+    """255,300 bytes -> '255.3 kB'; below 1000 in bytes."""
+    if count is None:
+        return DASH
+    if count < 1000:
+        return f"{count:.0f} B"
+    return f"{count / 1000:.1f} kB" if count < 1e6 else f"{count / 1e6:.2f} MB"
+
+
+def whole(count: float | None) -> str:
+    """68506 -> '68,506'."""
+    return DASH if count is None else f"{count:,.0f}"
+
+
+def factor(value: float | None) -> str:
+    """12.94 -> '12.9×'."""
+    return DASH if value is None else f"{value:.2f}×" if value < 9.95 else f"{value:.1f}×"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.8042 -> '80.4 %'."""
+    return DASH if share is None else f"{100 * share:.{digits}f} %"
+
+
+def time(nanoseconds: float | None) -> str:
+    """Three digits in the unit that suits: '142 µs', '1.25 ms', '3.10 s'."""
+    if nanoseconds is None:
+        return DASH
+    for limit, size, unit in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
+        if abs(nanoseconds) < limit:
+            return f"{digits(nanoseconds / size)} {unit}"
+    return f"{digits(nanoseconds / 1e9)} s"
+
+
+def digits(value: float) -> str:
+    """Three significant digits without an exponent: '1.25', '12.5', '142', '1,420'."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def microseconds(value: float | None) -> str:
+    """A latency given in microseconds, as `time` writes it."""
+    return time(None if value is None else 1000 * value)
+
+
+def signed(value: float, places: int = 2) -> str:
+    """-0.37 -> '−0.37' with a real minus, 0.37 -> '+0.37', and 0 without a sign."""
+    text = f"{abs(value):.{places}f}"
+    return text if not float(text) else f"{'+' if value > 0 else '−'}{text}"
+
+
+def points(difference: PairedDifference | None) -> str:
+    """'−0.37 [−1.20, +0.45]' in percentage points."""
+    if difference is None:
+        return DASH
+    return f"{signed(difference.points)} [{signed(difference.low)}, {signed(difference.high)}]"
+
+
+def seconds(value: float | None) -> str:
+    """41.25 -> '41.3 s'; 125 -> '2 min 5 s'."""
+    if value is None:
+        return DASH
+    return f"{value:.1f} s" if value < 99.95 else f"{value // 60:.0f} min {value % 60:.0f} s"
+
+
+def moment(iso: str) -> str:
+    """'2026-11-22 04:00 UTC' of an ISO 8601 time; the text itself where it is none."""
+    try:
+        when = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def measured(value: float | str | None) -> str:
+    """A claim's or a gate's value: whole numbers without decimals, others with up to four digits."""
+    if value is None:
+        return DASH
+    if isinstance(value, str):
+        return value
+    return whole(value) if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
+
+
+def gate_value(gate: GateResult, value: float | None) -> str:
+    """A gate's limit or measurement in the unit that its name ends with."""
+    if gate.gate.endswith("_bytes") and value is not None:
+        return f"{whole(value)} B"
+    if gate.gate.endswith("_us"):
+        return microseconds(value)
+    if gate.gate.endswith("_points") and value is not None:
+        return f"{signed(value)} points"
+    return measured(value)
+
+
+def claim(claim: Claim) -> str:
+    """'prune: sparsity 0.8'."""
+    return f"{claim.stage}: {claim.kind.replace('_', ' ')} {measured(claim.wanted)}"
+
+
+def proof(proof: Proof) -> str:
+    """'0.801 in the file' or '0.42 in the file; fails in conv2d, dense'."""
+    found = f"{measured(proof.measured)} in the file"
+    return found if proof.holds else f"{found}; fails in {', '.join(proof.failing) or 'the whole model'}"
