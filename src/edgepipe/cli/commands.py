@@ -4,4 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {}
+from edgepipe.cli.cluster import cluster
+from edgepipe.cli.compress import compress
+from edgepipe.cli.convert import convert
+from edgepipe.cli.demo import demo
+from edgepipe.cli.prune import prune
+from edgepipe.cli.quantize import quantize
+
+START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it", "Measure it", "Report it"
+
+COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
+    "demo": (START, demo),
+    "compress": (SMALL, compress),
+    "prune": (SMALL, prune),
+    "cluster": (SMALL, cluster),
+    "quantize": (SMALL, quantize),
+    "convert": (SMALL, convert),
+}

@@ -1,0 +1,77 @@
+"""A Keras model as a `.tflite`: float32, float16, dynamic range or int8, its batch always fixed to 1. Runs in the worker only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from edgepipe.errors import DataError, UnsupportedModel
+
+if TYPE_CHECKING:
+    from edgepipe.pipeline.data import Dataset
+
+DTYPES = ("float32", "float16", "dynamic", "int8")
+
+
+def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes:
+    """Return the flatbuffer of a tf_keras model.
+
+    int8 quantises inputs and outputs too and needs calibration data, bound to the model's inputs by name. Raises UnsupportedModel
+    naming the operators that TFLite does not have, DataError where calibration data is missing.
+    """
+    import tensorflow as tf
+
+    names = [tensor.name.split(":")[0] for tensor in model.inputs]
+
+    def run(*tensors: Any) -> Any:
+        return model(tensors[0] if len(tensors) == 1 else list(tensors), training=False)
+
+    specs = [tf.TensorSpec((1, *_fixed(tensor)), tensor.dtype, name=name) for tensor, name in zip(model.inputs, names, strict=True)]
+    function = tf.function(run).get_concrete_function(*specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if dtype != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if dtype == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    elif dtype == "int8":
+        converter.representative_dataset = lambda: _samples(names, calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    try:
+        return bytes(converter.convert())
+    except Exception as exc:  # the converter raises bare Exception, ConverterError and RuntimeError alike
+        raise UnsupportedModel(
+            f"TensorFlow could not convert the model to {dtype}",
+            cause=_reason(str(exc)),
+            todo="Replace the layers behind these operators, or choose a target that does not need this dtype.",
+        ) from exc
+
+
+def _fixed(tensor: Any) -> tuple[int, ...]:
+    shape = tuple(tensor.shape[1:])
+    if None in shape:
+        raise UnsupportedModel(
+            f'input "{tensor.name}" has an open dimension: {("batch", *shape)}',
+            cause="the model was built for inputs of any size",
+            todo="Give the Input layer a fixed shape; a board needs to know how much memory to set aside.",
+        )
+    return shape
+
+
+def _samples(names: list[str], calibration: Dataset | None) -> Iterator[list[Any]]:
+    if calibration is None:
+        raise DataError("int8 needs calibration data", todo="Name data in the recipe (data: {train: …}), or pass --data.")
+    columns = list(calibration.inputs.values()) if len(names) == 1 else [calibration.inputs[name] for name in names]
+    for index in range(calibration.samples):
+        yield [column[index : index + 1] for column in columns]
+
+
+def _reason(text: str) -> str:
+    """Return what is worth reading of the converter's message: the operators it names, else its last line."""
+    operators = sorted(set(re.findall(r"'(tf\.\w+)' op", text)))
+    return (
+        f"no TFLite operator for {', '.join(operators)}"
+        if operators
+        else (text.strip().splitlines() or ["no reason given"])[-1][:300]
+    )

@@ -1,0 +1,179 @@
+"""The user's recipe: model, data, target, ordered stages and gates, from YAML into frozen values, all problems told at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgepipe.documents import parse, read_yaml, suggestion
+from edgepipe.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where the trained model comes from."""
+
+    path: str
+    """A `.keras` file, a SavedModel folder, or `module:function` that returns a Keras model; relative to the recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Samples that set the ranges of int8 numbers."""
+
+    samples: int = 200
+    """How many samples, drawn from the training data with each class in its share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Where the data comes from. A source is an .npz, a folder of class folders, a .csv, `module:function` or `digits`."""
+
+    train: str
+    """The training data."""
+    test: str | float | None = None
+    """The test data: a source, or the share of the training data to set aside. Used for the figures shown, never for a choice."""
+    validation: str | float = 0.15
+    """The validation data: a source, or the share of what is left of the training data. Every choice is made on it."""
+    calibration: Calibration = Calibration()
+    """Samples that set the ranges of int8 numbers."""
+    scale: float | None = None
+    """What image values are divided by; 255 gives 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """How stages train. Steps and schedules follow from the data."""
+
+    epochs: int = 10
+    """Passes over the training data in each stage that trains."""
+    batch_size: int = 32
+    """Samples in one step."""
+    learning_rate: float | None = None
+    """Highest learning rate; the model's own, else 0.001."""
+    loss: Any = "from_model"
+    """A Keras loss by name; `from_model` takes the one the model was compiled with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """What the last artefact must reach; a missed gate is exit code 1."""
+
+    accuracy_drop_points: float | None = None
+    """Most accuracy that may be lost against the float model, in percentage points of the test data."""
+    size_bytes: int | None = None
+    """Largest `.tflite`, in bytes."""
+    gzip_bytes: int | None = None
+    """Largest `.tflite` after gzip -9, in bytes."""
+    arena_bytes: int | None = None
+    """Largest tensor arena in TensorFlow Lite Micro, in bytes."""
+    latency_us: float | None = None
+    """Longest median latency on this machine, in microseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One stage of a recipe: its name and its own parameters."""
+
+    stage: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole recipe. Paths are relative to `base`."""
+
+    schema: Literal[1]
+    """The version of this format; always 1."""
+    model: ModelSource
+    """The trained model."""
+    data: DataSpec | None = None
+    """The data it is trained on again, calibrated with and judged by; not needed to convert without int8."""
+    target: Literal["host", "pi", "mcu"] = "host"
+    """Where it must run."""
+    seed: int = 0
+    """Seed of every split, shuffle and initial value."""
+    train: TrainSpec = TrainSpec()
+    """How stages train."""
+    stages: tuple[dict[str, dict[str, Any] | None], ...]
+    """The stages in order, each a map of one key: the stage's name, with its parameters."""
+    gates: Gates = Gates()
+    """What the result must reach."""
+    name: str = "recipe"
+    base: str = field(default=".")
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The stages as (name, parameters)."""
+        return tuple(Step(stage=name, parameters=given or {}) for entry in self.stages for name, given in entry.items())
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the recipe in a YAML file. Raises RecipeError that lists every problem in it."""
+    return read_recipe(read_yaml(path, RecipeError), source=str(path), name=path.stem, base=path.parent)
+
+
+def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) -> Recipe:
+    """Return a recipe from its keys; `source` is what error messages call it. Raises RecipeError that lists every problem."""
+    problems = [f'unknown key "{key}". The file\'s name and folder are taken.' for key in ("name", "base") if key in content]
+    recipe: Recipe | None = None
+    try:
+        recipe = parse(Recipe, {**content, "name": name, "base": str(base)}, source=source, error=RecipeError)
+    except RecipeError as exc:
+        problems += exc.problems
+    problems += stage_problems(content.get("stages"))
+    if recipe is not None:
+        problems += _value_problems(recipe)
+    if problems or recipe is None:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise RecipeError(f"{source} has {count}", problems=list(dict.fromkeys(problems)))
+    return recipe
+
+
+def stage_problems(stages: Any) -> list[str]:
+    """Return what is wrong with the list of stages: names, parameters, order."""
+    from edgepipe.pipeline.stages import STAGES
+    from edgepipe.pipeline.stages.protocol import Form
+
+    if not isinstance(stages, list | tuple):
+        return []
+    problems: list[str] = [] if stages else ['"stages" is empty: name at least one stage']
+    finished = ""
+    for number, entry in enumerate(stages, 1):
+        if not isinstance(entry, dict) or len(entry) != 1:
+            problems.append(f"stage {number} must be a map of one key, such as `- prune: {{sparsity: 0.8}}`")
+            continue
+        ((name, given),) = entry.items()
+        if name not in STAGES:
+            problems.append(f'stage {number}: there is no stage "{name}".{suggestion(str(name), list(STAGES))}')
+            continue
+        if finished:
+            problems.append(
+                f'stage {number}: "{name}" needs a model that can be trained, but "{finished}" before it ends with a .tflite'
+            )
+        try:
+            stage = parse(STAGES[name], given or {}, source=name, error=RecipeError)
+        except RecipeError as exc:
+            problems += [f"stage {number} ({name}): {problem}" for problem in exc.problems]
+            continue
+        problems += [f"stage {number} ({name}): {problem}" for problem in stage.check()]
+        if stage.gives is Form.TFLITE:
+            finished = name
+    return problems
+
+
+def _value_problems(recipe: Recipe) -> list[str]:
+    problems = []
+    data = recipe.data
+    for name in ("validation", "test") if data else ():
+        share = getattr(data, name)
+        if isinstance(share, float) and not 0 < share < 1:
+            problems.append(f'"data.{name}" is {share}; as a share it must lie between 0 and 1')
+    if data is not None and data.calibration.samples < 1:
+        problems.append('"data.calibration.samples" must be at least 1')
+    if recipe.train.epochs < 1 or recipe.train.batch_size < 1:
+        problems.append('"train.epochs" and "train.batch_size" must be at least 1')
+    if recipe.gates.accuracy_drop_points is not None and (data is None or data.test is None):
+        problems.append('"gates.accuracy_drop_points" needs test data: data: {test: …}')
+    return problems

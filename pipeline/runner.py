@@ -1,0 +1,154 @@
+"""Runs stages one after another, from the cache or in the worker, and proves each on the file it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from edgepipe.errors import ModelFileError
+from edgepipe.pipeline.artefacts import MANIFEST, MODEL, TRAINABLE, open_artefact, require, write_manifest
+from edgepipe.pipeline.cache import Cache, key_of, tool_versions
+from edgepipe.pipeline.inspect.claims import prove
+from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.recipe import ModelSource, Step, TrainSpec
+from edgepipe.pipeline.worker import Worker
+from edgepipe.records import Artefact, Claim, as_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """An artefact, and whether it came from the cache."""
+
+    artefact: Artefact
+    cached: bool
+
+
+class Runner:
+    """Stages on one model. `data` maps split names to dataset folders named by their content's hash."""
+
+    def __init__(self, worker: Worker, cache: Cache, data: dict[str, Path], seed: int) -> None:
+        self._worker = worker
+        self._cache = cache
+        self._data = data
+        self._seed = seed
+
+    def load(self, source: ModelSource, base: Path) -> Made:
+        """Return the float artefact of a trained model: the start of every recipe.
+
+        A model that edgepipe wrote keeps what was promised of it: later stages are held to that too.
+        """
+        path = base / source.path
+        inherited = _claims_beside(path)
+        # A function may give another model each time it is called, so only files and folders are looked up.
+        content = _content_sha256(path) if path.exists() else uuid4().hex
+        key = key_of(stage="load", model=content, data=self._hashes("train", "validation"))
+        if folder := self._cache.find("stages", key):
+            return Made(artefact=open_artefact(folder), cached=True)
+        with self._cache.fill("stages", key) as part:
+            began = monotonic()
+            data = self._folders("train", "validation")
+            result = self._worker.request(do="load", source=source.path, base=str(base.absolute()), data=data, to=str(part))
+            self._finish(part, "float", None, {"model": source.path, **result}, inherited, (), began)
+        return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
+
+    def run(self, step: Step, parent: Artefact, train: TrainSpec) -> Made:
+        """Return the artefact of one stage. Raises what the stage raises, and ClaimNotReached where its file breaks a promise."""
+        claims = tuple(proof.claim for proof in parent.proofs)
+        train = train_like(parent, train)
+        inputs = {"parent": _identity(parent), "train": as_json(train), "seed": self._seed, "data": self._hashes()}
+        key = key_of(stage=step.stage, parameters=step.parameters, claims=[as_json(claim) for claim in claims], **inputs)
+        if folder := self._cache.find("stages", key):
+            return Made(artefact=open_artefact(folder), cached=True)
+        with self._cache.fill("stages", key) as part:
+            began = monotonic()
+            result = self._worker.request(
+                do="stage",
+                stage=step.stage,
+                parameters=step.parameters,
+                source=parent.folder,
+                to=str(part),
+                data=self._folders(),
+                train=as_json(train),
+                seed=self._seed,
+                claims=[as_json(claim) for claim in claims],
+            )
+            made = tuple(Claim(**{**claim, "layers": tuple(claim["layers"])}) for claim in result["claims"])
+            parameters = {**step.parameters, **_inherited(parent)}
+            self._finish(part, step.stage, parent.sha256, parameters, (*claims, *made), result["skipped_layers"], began)
+        return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
+
+    def _finish(
+        self,
+        folder: Path,
+        stage: str,
+        parent: str | None,
+        parameters: dict[str, Any],
+        claims: tuple[Claim, ...],
+        skipped: Any,
+        began: float,
+    ) -> None:
+        """Read the written file back, prove every claim on it, and write the manifest."""
+        facts = read_facts((folder / MODEL).read_bytes(), layers=parameters["layers"])
+        proofs = prove(claims, facts, stage=stage)
+        require(proofs, stage)
+        write_manifest(
+            Artefact(
+                sha256=facts.sha256,
+                folder=str(folder),
+                stage=stage,
+                parent=parent,
+                parameters=parameters,
+                versions=tool_versions(),
+                facts=facts,
+                proofs=proofs,
+                skipped_layers=tuple(skipped),
+                seconds=monotonic() - began,
+            )
+        )
+
+    def _folders(self, *names: str) -> dict[str, str]:
+        return {name: str(self._data[name]) for name in (names or ("train", "validation", "calibration")) if name in self._data}
+
+    def _hashes(self, *names: str) -> dict[str, str]:
+        return {name: Path(folder).name for name, folder in self._folders(*names).items()}
+
+
+def train_like(artefact: Artefact, train: TrainSpec) -> TrainSpec:
+    """Return the training settings with the model's own loss and learning rate where the recipe leaves them open."""
+    loss = artefact.parameters["loss"] if train.loss == "from_model" else train.loss
+    return replace(train, loss=loss, learning_rate=train.learning_rate or artefact.parameters["learning_rate"])
+
+
+def _inherited(parent: Artefact) -> dict[str, Any]:
+    return {name: parent.parameters[name] for name in ("loss", "learning_rate", "layers")}
+
+
+def _identity(artefact: Artefact) -> str:
+    """Return a hash of the model itself: its weights, read back from its file, and its layers' settings."""
+    with zipfile.ZipFile(Path(artefact.folder) / TRAINABLE) as archive:
+        settings = re.sub(rb'"shared_object_id": \d+', b"", archive.read("config.json"))
+    return hashlib.sha256(artefact.sha256.encode() + settings).hexdigest()
+
+
+def _claims_beside(path: Path) -> tuple[Claim, ...]:
+    if path.name != "model.keras" or not (path.parent / MANIFEST).is_file():
+        return ()
+    return tuple(proof.claim for proof in open_artefact(path.parent).proofs)
+
+
+def _content_sha256(path: Path) -> str:
+    """Return a hash of a file, or of a folder's names and files; '' where there is neither."""
+    digest = hashlib.sha256()
+    try:
+        for part in sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []:
+            if part.is_file():
+                digest.update(str(part.relative_to(path)).encode() + b"\0" + hashlib.sha256(part.read_bytes()).digest())
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {path}: {exc.strerror}") from exc
+    return digest.hexdigest()

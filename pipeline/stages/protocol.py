@@ -1,0 +1,57 @@
+"""What a stage is: a frozen dataclass of typed parameters with `apply()`.
+
+Life cycle:
+1. The recipe's keys become the stage's fields, without TensorFlow; `check()` lists what is wrong with their values.
+2. In the worker, `apply()` gets a trainable model of its own and a `Workbench`, and returns a `Product`.
+3. The parent process reads the written file and holds it to the product's claims, and to those of all earlier stages.
+
+A new technique is one file with one such class, and one line in `edgepipe.pipeline.stages.STAGES`. TensorFlow is imported inside
+`apply()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from edgepipe.records import Claim, ClaimKind
+
+if TYPE_CHECKING:
+    from edgepipe.pipeline.training import KerasModel, Workbench
+
+
+class Form(StrEnum):
+    """What a model is made of between stages."""
+
+    KERAS = "keras"  # can still be trained
+    TFLITE = "tflite"  # final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """What a stage made: the flatbuffer that is proved, and the Keras model while there is one to go on with."""
+
+    tflite: bytes
+    model: KerasModel | None = None
+    claims: tuple[Claim, ...] = ()
+    skipped_layers: tuple[str, ...] = field(default=())
+
+
+class Stage(Protocol):
+    """One compression technique."""
+
+    gives: ClassVar[Form]
+    trains: ClassVar[bool]
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the parameters, one line each."""
+
+    def apply(self, model: KerasModel, bench: Workbench) -> Product:
+        """Return a new, changed model. Raises UnsupportedModel naming the layers it cannot take."""
+
+
+def layers_claimed(claims: Sequence[Claim], kind: ClaimKind) -> tuple[str, ...]:
+    """Return the layers that earlier stages made a claim of this kind about, each once."""
+    return tuple(dict.fromkeys(layer for claim in claims if claim.kind is kind for layer in claim.layers))

@@ -1,0 +1,172 @@
+"""The inside of the TensorFlow process: one JSON request a line on stdin, events and one result a request on a pipe of its own."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgepipe.errors import EdgepipeError, StorageError
+from edgepipe.events import Emit, Event, to_json
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(answers: int, memory_bytes: int) -> None:
+    """Serve requests until stdin ends. `memory_bytes` 0 is no limit."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive the command, even one that was killed
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+    channel = os.fdopen(answers, "w", encoding="ascii")
+
+    def say(answer: dict[str, Any]) -> None:
+        print(json.dumps(answer), file=channel, flush=True)
+
+    def emit(event: Event) -> None:
+        say(to_json(event))
+
+    try:
+        _import_tensorflow()
+    except ImportError as exc:
+        say(
+            {
+                "error": "missing-extra",
+                "what": f"TensorFlow is not ready to use: {exc}",
+                "cause": "edgepipe was installed without [compress]",
+            }
+        )
+        return
+    say({"result": {}})
+    for line in sys.stdin:
+        say(_answer(json.loads(line), emit))
+
+
+def _answer(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    do = HANDLERS[request.pop("do")]
+    try:
+        return {"result": do(emit=emit, **request)}
+    except EdgepipeError as exc:
+        return _error(exc)
+    except OSError as exc:
+        return _error(StorageError(f"the system refused while working: {exc}"))
+    except MemoryError:
+        return _error(StorageError("not enough memory for this step", todo="Raise --memory, or make train.batch_size smaller."))
+
+
+def _error(exc: EdgepipeError) -> dict[str, Any]:
+    return {"error": exc.slug, "what": exc.what, "cause": exc.cause, "todo": exc.todo, "problems": list(exc.problems)}
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow with Keras 2 semantics for TF-MOT; the order matters, since TF-MOT flips tf.keras on import."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+    import tensorflow_model_optimization
+    import tf_keras
+
+    assert tf_keras and tensorflow_model_optimization
+    tf.config.experimental.enable_op_determinism()
+    tf_keras.utils.set_random_seed(0)
+
+
+def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str]) -> dict[str, Any]:
+    """Load any Keras model, prove that its rebuilt copy is the same, write it and its float file."""
+    from edgepipe.events import step
+    from edgepipe.pipeline.export.tflite import convert
+    from edgepipe.pipeline.keras_bridge import load_model
+    from edgepipe.pipeline.scale import check_scale
+    from edgepipe.pipeline.training import loss_for
+
+    with step(emit, "load the model"):
+        model = load_model(source, Path(base), emit)
+    splits = _open(data)
+    probe = splits.get("validation") or splits.get("train")
+    if probe is not None:
+        check_scale(model, probe.inputs, probe.labels)
+    loss = loss_for(model, probe.labels if probe else None, emit)
+    rate = getattr(getattr(model, "optimizer", None), "learning_rate", None)
+    with step(emit, "convert to float32"):
+        _write(Path(to), convert(model, "float32"), model)
+    return {
+        "loss": loss,
+        "learning_rate": float(rate) if rate is not None and hasattr(rate, "numpy") else None,
+        "layers": _layer_names(model),
+    }
+
+
+def _stage(
+    *,
+    emit: Emit,
+    stage: str,
+    parameters: dict[str, Any],
+    source: str,
+    to: str,
+    data: dict[str, str],
+    train: dict[str, Any],
+    seed: int,
+    claims: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Run one stage on the model in the folder `source`; write the new one into the folder `to`."""
+    import tf_keras
+
+    from edgepipe.documents import parse
+    from edgepipe.pipeline.recipe import TrainSpec
+    from edgepipe.pipeline.stages import STAGES
+    from edgepipe.pipeline.training import Workbench
+    from edgepipe.records import Claim, as_json
+
+    tf_keras.utils.set_random_seed(seed)
+    bench = Workbench(
+        splits=_open(data),
+        train=parse(TrainSpec, train, source="train"),
+        seed=seed,
+        claims=tuple(parse(Claim, claim, source="claim") for claim in claims),
+        emit=emit,
+    )
+    model = tf_keras.models.load_model(Path(source) / "model.keras", compile=False)
+    product = parse(STAGES[stage], parameters, source=stage).apply(model, bench)
+    _write(Path(to), product.tflite, product.model)
+    return {"claims": [as_json(claim) for claim in product.claims], "skipped_layers": list(product.skipped_layers)}
+
+
+def _demo(*, emit: Emit, to: str, data: dict[str, str], seed: int) -> dict[str, Any]:
+    """Train the demo's network."""
+    from edgepipe.pipeline.demo_network import train
+
+    train(Path(to), _open(data), seed=seed, emit=emit)
+    return {}
+
+
+def _write(folder: Path, tflite: bytes, model: Any) -> None:
+    (folder / "model.tflite").write_bytes(tflite)
+    if model is not None:
+        model.save(folder / "model.keras")
+
+
+def _open(data: dict[str, str]) -> dict[str, Any]:
+    from edgepipe.pipeline.data import Dataset
+
+    return {name: Dataset.open(Path(folder)) for name, folder in data.items()}
+
+
+def _layer_names(model: Any) -> list[str]:
+    names = []
+    for layer in model.layers:
+        names.append(layer.name)
+        names += _layer_names(layer) if hasattr(layer, "layers") else []
+    return names
+
+
+HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {"load": _load, "stage": _stage, "demo": _demo}
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

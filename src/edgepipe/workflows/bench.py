@@ -1,0 +1,54 @@
+"""Measure a model's latency and memory on one board or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.protocols import RunOptions
+from edgepipe.devices.selector import select
+from edgepipe.devices.session import Session, unreached
+from edgepipe.errors import InfrastructureError, ModelFileError, UsageError
+from edgepipe.events import Emit
+from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.records import ModelFacts, RunRecord
+
+
+def bench(
+    model: Path,
+    *,
+    device: str = "local",
+    inventory: Path | None = None,
+    blocks: int | None = None,
+    options: RunOptions = RunOptions(),
+    emit: Emit,
+) -> tuple[RunRecord, ...]:
+    """Return one record for each board that the selector `device` means, in the inventory's order.
+
+    `blocks` None takes the inventory's default. A board that cannot be reached costs its own record only: its outcome is `infra`.
+    Raises UsageError (ModelFileError, InventoryError) before any board is touched.
+    """
+    facts = model_facts(model)
+    farm = load_inventory(inventory)
+    entries = select(farm, device)
+    count = farm.defaults.blocks if blocks is None else blocks
+    if count < 1:
+        raise UsageError("a bench takes at least one block", todo="Give --blocks 5, or more for a finer answer.")
+    return tuple(_bench_one(entry, model, facts, count, options, emit) for entry in entries)
+
+
+def _bench_one(entry: DeviceEntry, model: Path, facts: ModelFacts, blocks: int, options: RunOptions, emit: Emit) -> RunRecord:
+    try:
+        with Session(entry, emit=emit) as session:
+            return session.bench(model, facts, blocks=blocks, options=options)
+    except InfrastructureError as exc:
+        return unreached(entry, model, facts, options, exc)
+
+
+def model_facts(model: Path) -> ModelFacts:
+    """Return what a model file holds. Raises ModelFileError."""
+    try:
+        content = model.read_bytes()
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {model}: {exc.strerror}", todo="Give the path of a .tflite file.") from exc
+    return read_facts(content)

@@ -1,0 +1,200 @@
+"""Compress: run a recipe's stages, measure every artefact on this machine, hold the last one against the gates."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel
+from edgepipe.events import Emit, Note, step
+from edgepipe.pipeline.artefacts import MODEL, publish
+from edgepipe.pipeline.cache import Cache, key_of
+from edgepipe.pipeline.data import Dataset
+from edgepipe.pipeline.inspect.keras_archive import read_archive
+from edgepipe.pipeline.inspect.verify import verify
+from edgepipe.pipeline.ledger import judge_gates, ledger_row
+from edgepipe.pipeline.recipe import Recipe, Step
+from edgepipe.pipeline.runner import Made, Runner
+from edgepipe.pipeline.splits import prepare, stored
+from edgepipe.pipeline.targets import TARGETS
+from edgepipe.pipeline.worker import Worker
+from edgepipe.places import results_dir
+from edgepipe.records import Accuracy, Artefact, CompressionRecord, LedgerRow, as_json
+from edgepipe.reports.store import Store
+from edgepipe.version import VERSION
+
+REFERENCES = (
+    ("dynamic range", Step(stage="quantize", parameters={"mode": "dynamic"})),
+    ("int8", Step(stage="quantize", parameters={"mode": "int8"})),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one run may use: memory of the TensorFlow process, seconds of one stage."""
+
+    memory_bytes: int | None = None
+    timeout_s: float = 4 * 3600
+
+
+def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), references: bool = True) -> CompressionRecord:
+    """Run a recipe and return its record, which is also in the store, its artefacts under results/artefacts.
+
+    Data is checked before any work. Raises the error of the first stage that fails; what was finished before it stays cached.
+    """
+    began = monotonic()
+    base, cache = Path(recipe.base), Cache()
+    ports, rescales = _ports(recipe)
+    splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit) if recipe.data else {}
+    folders = {name: stored(cache, data) for name, data in splits.items() if name != "test"}
+    gauge = _Gauge(cache=cache, test=splits.get("test"), target=recipe.target, emit=emit)
+    with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
+        runner = Runner(worker, cache, folders, recipe.seed)
+        baseline = runner.load(recipe.model, base)
+        made: list[tuple[str, Made, bool]] = [("float", baseline, True)]
+        made += [(name, done, True) for name, done in _references(runner, baseline, recipe, emit)] if references else []
+        latest = baseline
+        for number, stage in enumerate(recipe.steps, 1):
+            with step(emit, f"stage {number} of {len(recipe.steps)}: {describe(stage)}"):
+                latest = runner.run(stage, latest.artefact, recipe.train)
+            made.append((describe(stage), latest, False))
+    rows: list[LedgerRow] = []
+    for name, done, reference in made:
+        before = None if reference else (rows[-1] if not rows[-1].reference else rows[0])
+        rows.append(gauge.row(name, done, before))
+    problems = verify(latest.artefact.facts, TARGETS[recipe.target]).problems
+    results = results_dir()
+    record = CompressionRecord(
+        id=uuid4().hex,
+        started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=recipe.name,
+        target=recipe.target,
+        metric=gauge.metric,
+        test_samples=gauge.test.samples if gauge.test else 0,
+        test_sha256=gauge.test.sha256 if gauge.test else None,
+        rows=tuple(rows),
+        gates=judge_gates(recipe.gates, rows[0], rows[-1], len(problems)),
+        artefacts=tuple(publish(done.artefact, results) for _, done, _ in made),
+        seconds=monotonic() - began,
+        edgepipe_version=VERSION,
+    )
+    Store(results).add(record)
+    return record
+
+
+def describe(stage: Step) -> str:
+    """Return a stage in a few words: its name with its first parameter, as `prune 0.8`."""
+    return " ".join([stage.stage, *(str(value) for value in list(stage.parameters.values())[:1])])
+
+
+def _ports(recipe: Recipe) -> tuple[tuple[Any, ...], bool | None]:
+    """Return the model's inputs where its file tells them without TensorFlow, and whether it scales raw values by itself."""
+    path = Path(recipe.base) / recipe.model.path
+    if path.is_dir() or ":" in recipe.model.path or path.suffix in (".h5", ".hdf5"):
+        return (), None
+    archive = read_archive(path)
+    return archive.inputs, archive.rescales
+
+
+def _references(runner: Runner, baseline: Made, recipe: Recipe, emit: Emit) -> list[tuple[str, Made]]:
+    """Return the usual conversions of the unchanged model, to compare with; one that fails is left out with a note."""
+    done = []
+    for name, stage in REFERENCES:
+        if recipe.data is None and stage.parameters["mode"] == "int8":
+            continue
+        try:
+            done.append((name, runner.run(stage, baseline.artefact, recipe.train)))
+        except UnsupportedModel as exc:
+            emit(Note(warning=True, text=f"no {name} row to compare with: {exc.what}"))
+    return done
+
+
+class _Gauge:
+    """Measures artefacts on this machine; what was measured of the same file on the same data is not measured again."""
+
+    def __init__(self, *, cache: Cache, test: Dataset | None, target: str, emit: Emit) -> None:
+        self.test = test
+        self.metric = ""
+        self._cache = cache
+        self._target = target
+        self._emit = emit
+
+    def row(self, name: str, made: Made, before: LedgerRow | None) -> LedgerRow:
+        """Return the ledger row of one artefact."""
+        artefact = made.artefact
+        engine = self._engine(artefact)
+        accuracy = self._accuracy(artefact, engine) if self.test else None
+        self.metric = accuracy.metric if accuracy else self.metric
+        return ledger_row(
+            name,
+            artefact,
+            accuracy=accuracy,
+            engine=engine,
+            latency_us=self._latency_us(artefact),
+            arena_bytes=self._arena_bytes(artefact),
+            cached=made.cached,
+            before=before,
+        )
+
+    def _engine(self, artefact: Artefact) -> str:
+        """TFLM predicts a microcontroller's answers bit for bit, LiteRT does not; float and hybrid files never go there."""
+        return "tflm" if self._target == "mcu" and self._fits_mcu(artefact) and _has_tflm() else "litert"
+
+    def _fits_mcu(self, artefact: Artefact) -> bool:
+        return not verify(artefact.facts, TARGETS["mcu"]).problems
+
+    def _accuracy(self, artefact: Artefact, engine: str) -> Accuracy:
+        from edgepipe.devices.protocols import RunOptions
+        from edgepipe.documents import parse
+        from edgepipe.workflows.evaluate import evaluate
+
+        assert self.test is not None
+        key = key_of(what="accuracy", model=artefact.sha256, data=self.test.sha256, engine=engine)
+        if (known := self._cache.value(key)) is not None:
+            return parse(Accuracy, known, source="cached accuracy")
+        record = evaluate(Path(artefact.folder) / MODEL, self.test, options=RunOptions(runtime=engine), emit=self._emit)
+        if record.accuracy is None:
+            raise ModelRejected(f"{artefact.stage}: the model did not answer the test data: {record.reason}")
+        self._cache.keep(key, as_json(record.accuracy))
+        return record.accuracy
+
+    def _latency_us(self, artefact: Artefact) -> float | None:
+        from edgepipe.workflows.bench import bench
+
+        key = key_of(what="latency", model=artefact.sha256, machine=os.uname().nodename)
+        if (known := self._cache.value(key)) is not None:
+            return float(known)
+        (record,) = bench(Path(artefact.folder) / MODEL, blocks=1, emit=self._emit)
+        medians = [block.median_ns for block in record.blocks if block.median_ns is not None]
+        if not medians:
+            self._emit(Note(warning=True, text=f"{artefact.stage}: no latency: {record.reason}"))
+            return None
+        self._cache.keep(key, medians[0] / 1000)
+        return medians[0] / 1000
+
+    def _arena_bytes(self, artefact: Artefact) -> int | None:
+        if self._target != "mcu" or not self._fits_mcu(artefact) or not _has_tflm():
+            return None
+        from edgepipe.pipeline.export.arena import find_arena
+
+        key = key_of(what="arena", model=artefact.sha256)
+        if (known := self._cache.value(key)) is not None:
+            return int(known)
+        try:
+            arena = find_arena(Path(artefact.folder) / MODEL, emit=self._emit).smallest_bytes
+        except EdgepipeError as exc:
+            self._emit(Note(warning=True, text=f"{artefact.stage}: no arena: {exc.what}"))
+            return None
+        self._cache.keep(key, arena)
+        return arena
+
+
+def _has_tflm() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("tflite_micro") is not None
