@@ -1,0 +1,118 @@
+"""The facts of a `.tflite`: what a person or a gate wants to know, read back from the bytes that ship."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from edgepipe.pipeline.inspect.calibration import uncalibrated
+from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor, read_graph
+from edgepipe.pipeline.inspect.layers import Place, name_layers
+from edgepipe.pipeline.inspect.macs import op_macs, runs
+from edgepipe.pipeline.inspect.weights import weight_facts
+from edgepipe.records import ModelFacts, OpFacts, TensorPort
+
+_Choice: TypeAlias = Callable[[Tensor, bool], bool]
+FLEX = "Flex"  # the prefix of TensorFlow's own operators inside a .tflite
+# Operators whose output's shape is one of their inputs' values: open unless that input is a constant.
+SHAPE_INPUTS = {
+    **dict.fromkeys(("FILL", "TRANSPOSE_CONV"), 0),
+    **dict.fromkeys(("RESHAPE", "BROADCAST_TO", "TILE", "PAD", "PADV2", "RANGE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), 1),
+    "SLICE": 2,
+}
+DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"})
+
+
+def read_facts(content: bytes, *, layers: Sequence[str] = ()) -> ModelFacts:
+    """Return what a `.tflite` file holds, over all of its subgraphs.
+
+    `layers`: the Keras model's layer names in their order, to name weights and operators after; without them the names are guessed.
+    Raises ModelFileError for a damaged or hostile file, after a bounded amount of work.
+    """
+    graphs = read_graph(content)
+    named = name_layers(graphs, layers)
+    custom = dict.fromkeys(op.name for graph in graphs for op in graph.ops if op.custom)
+    return ModelFacts(
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        gzip_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)),
+        inputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].inputs),
+        outputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].outputs),
+        ops=tuple(_ops(graphs, named)),
+        weights=weight_facts(graphs, named, len(content)),
+        float_tensors=_labels(graphs, _is_float),
+        dynamic_tensors=_labels(graphs, _is_open),
+        custom_ops=tuple(name for name in custom if not name.startswith(FLEX)),
+        flex_ops=tuple(name for name in custom if name.startswith(FLEX)),
+        uncalibrated_tensors=uncalibrated(graphs[0]),
+    )
+
+
+def _port(tensor: Tensor) -> TensorPort:
+    quantised = tensor.quantised and tensor.scales.size == 1
+    return TensorPort(
+        name=tensor.name,
+        shape=tensor.signature,
+        dtype=tensor.dtype,
+        scale=float(tensor.scales[0]) if quantised else None,
+        zero_point=int(tensor.zero_points[0]) if quantised and tensor.zero_points.size else None,
+    )
+
+
+def _ops(graphs: Sequence[Subgraph], named: dict[Place, str]) -> Iterator[OpFacts]:
+    count = 0
+    for number, (graph, times) in enumerate(zip(graphs, runs(graphs), strict=True)):
+        for index, op in enumerate(graph.ops):
+            yield OpFacts(
+                index=count,
+                op=op.name,
+                version=op.version,
+                layer=named[number, index],
+                macs=op_macs(graph, op) * times,
+                input_dtypes=tuple(graph.tensors[each].dtype for each in op.inputs if each >= 0),
+                output_dtypes=tuple(graph.tensors[each].dtype for each in op.outputs),
+            )
+            count += 1
+
+
+def _labels(graphs: Sequence[Subgraph], chosen: _Choice) -> tuple[str, ...]:
+    """Return the names of the chosen tensors among those that an operator or a port of their subgraph uses."""
+    labels = []
+    for number, graph in enumerate(graphs):
+        computed = _shapes_computed(graph)
+        used = sorted({index for index in _used(graph) if index >= 0})
+        labels += [
+            graph.tensors[index].name or f"tensor {index} of graph {number}"
+            for index in used
+            if chosen(graph.tensors[index], index in computed)
+        ]
+    return tuple(labels)
+
+
+def _used(graph: Subgraph) -> Iterable[int]:
+    yield from graph.inputs
+    yield from graph.outputs
+    for op in graph.ops:
+        yield from op.inputs
+        yield from op.outputs
+
+
+def _is_float(tensor: Tensor, shape_computed: bool) -> bool:
+    return tensor.dtype in FLOATS
+
+
+def _is_open(tensor: Tensor, shape_computed: bool) -> bool:
+    return shape_computed or -1 in tensor.signature or -1 in tensor.shape
+
+
+def _shapes_computed(graph: Subgraph) -> frozenset[int]:
+    return frozenset(output for op in graph.ops if _computes_shape(graph, op) for output in op.outputs)
+
+
+def _computes_shape(graph: Subgraph, op: Op) -> bool:
+    if op.custom or op.name not in SHAPE_INPUTS:
+        return op.name in DATA_DEPENDENT and not op.custom
+    shape = graph.input_of(op, SHAPE_INPUTS[op.name])
+    return shape is not None and shape.data is None
