@@ -1,8 +1,8 @@
 """The agent's command loop: one host, one child at a time, and an end of its own when the host falls silent.
 
 Each request is a line `{"id": N, "do": NAME, …}`; its answer has the same id and either "ok" or "error" (a slug and words). `beat`
-says that the host lives and is answered with a pulse. After `predict`, parts of samples go to the child as they are, and what it says
-comes back as {"id": N, "child": …}, until `finish`.
+says that the host lives and is answered with a pulse. After `predict`, parts of samples go to the child as they are, and what it
+says comes back as {"id": N, "child": …}, until `finish`.
 """
 
 import os

@@ -1,0 +1,55 @@
+"""From an entry of the inventory to the board itself: a new transport or board is one new file and one line in these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from edgepipe.devices.boards.fake import FakeBoard
+from edgepipe.devices.boards.linux import LinuxBoard
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink
+from edgepipe.devices.protocols import Board, Transport
+from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
+from edgepipe.devices.transports.local import LocalTransport
+from edgepipe.errors import InventoryError
+
+
+def connect(entry: DeviceEntry) -> Board:
+    """Return the board of an entry, not yet opened. Raises InventoryError for a kind that this version cannot reach."""
+    if entry.transport.kind not in TRANSPORTS:
+        raise _unknown(entry, "transport", entry.transport.kind, TRANSPORTS)
+    if entry.board not in BOARDS:
+        raise _unknown(entry, "board", entry.board, BOARDS)
+    return BOARDS[entry.board](entry)
+
+
+def _unknown(entry: DeviceEntry, what: str, word: str, known: Iterable[str]) -> InventoryError:
+    return InventoryError(
+        f'{entry.name}: this version of edgepipe has no {what} "{word}" yet', todo=f"Known here: {', '.join(sorted(known))}."
+    )
+
+
+def _local(entry: DeviceEntry) -> Transport:
+    assert isinstance(entry.transport, LocalLink)
+    return LocalTransport(entry.transport.python)
+
+
+def _hardware(entry: DeviceEntry) -> FakeHardware:
+    link = entry.transport
+    if not isinstance(link, FakeLink):
+        raise InventoryError(f"{entry.name}: a fake board needs a fake transport", todo="Write transport: {kind: fake}.")
+    return FakeHardware(name=entry.name, latency_us=link.latency_us, faults=link.faults)
+
+
+def _linux(entry: DeviceEntry) -> Board:
+    emulated = entry.emulated or isinstance(entry.transport, FakeLink)
+    return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=emulated)
+
+
+TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
+    "local": _local,
+    "fake": lambda entry: FakeTransport(_hardware(entry)),
+}
+BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
+    "linux": _linux,
+    "fake": lambda entry: FakeBoard(_hardware(entry)),
+}

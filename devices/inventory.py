@@ -1,0 +1,210 @@
+"""The farm inventory: which boards there are and how to reach them (farm_inventory.yaml in the repository is an example)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from edgepipe.devices.transports.fake import Fault
+from edgepipe.documents import parse, read_yaml, suggestion
+from edgepipe.errors import InventoryError
+
+T = TypeVar("T")
+FILE_NAME = "farm_inventory.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalLink:
+    """This machine; `python` runs the agent there and has the runtimes."""
+
+    kind: Literal["local"] = "local"
+    python: str = sys.executable
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeLink:
+    """A board that exists in memory only, for tests of farms: it behaves as told."""
+
+    kind: Literal["fake"] = "fake"
+    latency_us: float = 1000.0
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshLink:
+    """A board in the network; its host key is pinned here."""
+
+    kind: Literal["ssh"] = "ssh"
+    host: str
+    user: str
+    port: int = 22
+    key: str | None = None
+    host_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SerialLink:
+    """A microcontroller on a serial line, by its stable name under /dev/serial/by-id."""
+
+    kind: Literal["serial"] = "serial"
+    by_id: str
+    baud: int = 115_200
+
+
+@dataclass(frozen=True, kw_only=True)
+class QemuLink:
+    """An emulated microcontroller."""
+
+    kind: Literal["qemu"] = "qemu"
+    machine: str
+
+
+Link: TypeAlias = LocalLink | FakeLink | SshLink | SerialLink | QemuLink
+LINKS: dict[str, type[Link]] = {
+    "local": LocalLink,
+    "fake": FakeLink,
+    "ssh": SshLink,
+    "serial": SerialLink,
+    "qemu": QemuLink,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerEntry:
+    """The sensor that measures a board, and the machine it hangs on."""
+
+    meter: str
+    via: str | None = None
+    chip: str | None = None
+    shunt_ohm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashEntry:
+    """What writes a microcontroller's flash."""
+
+    tool: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceEntry:
+    """One board of the inventory. With `clock_mhz`, the clock that it is pinned to, a block below it does not count."""
+
+    name: str
+    board: Literal["linux", "coral", "mcu", "fake"]
+    target: Literal["host", "pi", "coral", "mcu"]
+    transport: Link
+    labels: dict[str, str] = field(default_factory=dict)
+    hardware: str | None = None
+    power: PowerEntry | None = None
+    flash: FlashEntry | None = None
+    emulated: bool = False
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """What holds where the command line does not say otherwise."""
+
+    blocks: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """All boards, by name, and where they were read."""
+
+    devices: dict[str, DeviceEntry]
+    defaults: Defaults = Defaults()
+    source: str = "the built-in inventory"
+
+
+BUILT_IN = Inventory(devices={"local": DeviceEntry(name="local", board="linux", target="host", transport=LocalLink())})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Device:
+    """A device as it stands in the file: its transport is read by its kind."""
+
+    board: Literal["linux", "coral", "mcu", "fake"]
+    target: Literal["host", "pi", "coral", "mcu"]
+    transport: dict[str, Any]
+    labels: dict[str, str] = field(default_factory=dict)
+    hardware: str | None = None
+    power: PowerEntry | None = None
+    flash: FlashEntry | None = None
+    emulated: bool = False
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The inventory file."""
+
+    schema: Literal[1]
+    devices: dict[str, dict[str, Any]]
+    defaults: Defaults = Defaults()
+
+
+def load_inventory(path: Path | None = None, *, environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> Inventory:
+    """Return the inventory at `path`, else at EDGEPIPE_INVENTORY, else in `folder`, else the user's, else the built-in `local`.
+
+    Raises InventoryError with every problem of the file.
+    """
+    found = path or _find(environment, folder)
+    return read_inventory(found) if found else BUILT_IN
+
+
+def _find(environment: Mapping[str, str], folder: Path) -> Path | None:
+    named = environment.get("EDGEPIPE_INVENTORY")
+    if named:
+        return Path(named)
+    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or Path.home()) / ".config"
+    places = (folder / FILE_NAME, Path(home) / "edgepipe" / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_inventory(path: Path) -> Inventory:
+    """Return the inventory in a file. Raises InventoryError with every problem of it."""
+    file = parse(_File, read_yaml(path, InventoryError), source=str(path), error=InventoryError)
+    problems: list[str] = []
+    devices = {name: entry for name, content in file.devices.items() for entry in _device(name, content, problems)}
+    if not file.devices:
+        problems.append('"devices" names no board')
+    if problems:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise InventoryError(f"{path} has {count}", problems=problems)
+    return Inventory(devices=devices, defaults=file.defaults, source=str(path))
+
+
+def _device(name: str, content: dict[str, Any], problems: list[str]) -> Iterator[DeviceEntry]:
+    """Yield the device, or add what is wrong with it to `problems`."""
+    here = f"devices.{name}"
+    transport = content.get("transport")
+    link: Link | None = None
+    if isinstance(transport, dict):
+        link = _collect(problems, f"{here}.transport", lambda: _link(transport))
+    device = _collect(problems, here, lambda: parse(_Device, content, source=here, error=InventoryError))
+    if device and link:
+        values = {key: getattr(device, key) for key in _Device.__dataclass_fields__}
+        yield DeviceEntry(name=name, **{**values, "transport": link})
+
+
+def _link(content: dict[str, Any]) -> Link:
+    kind = content.get("kind")
+    if kind not in LINKS:
+        problem = '"kind" is missing' if kind is None else f'unknown kind "{kind}".{suggestion(str(kind), list(LINKS))}'
+        raise InventoryError("", problems=[problem])
+    return parse(LINKS[kind], content, source="", error=InventoryError)
+
+
+def _collect(problems: list[str], here: str, read: Callable[[], T]) -> T | None:
+    """Return what `read` returns, or None where it raises, with its problems added under `here`."""
+    try:
+        return read()
+    except InventoryError as exc:
+        problems.extend(f"{here}: {problem}" for problem in exc.problems)
+        return None

@@ -1,0 +1,132 @@
+"""A session with one board: lock, open, identify, push, run, close. It makes the records of what was measured."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from edgepipe.devices.connect import connect
+from edgepipe.devices.inventory import DeviceEntry
+from edgepipe.devices.protocols import BlockRequest, Board, Prediction, RunOptions
+from edgepipe.devices.validity import Judgement, judge
+from edgepipe.errors import InfrastructureError, ModelRejected
+from edgepipe.events import Emit, silent, step
+from edgepipe.records import Accuracy, Block, DeviceIdentity, ModelFacts, RunOutcome, RunRecord, RuntimeIdentity
+from edgepipe.version import VERSION
+
+Score = Callable[[Iterator[Prediction]], Accuracy]
+
+
+class Session:
+    """Holds a board for the length of a `with`; entering raises DeviceBusy or DeviceUnreachable."""
+
+    def __init__(self, entry: DeviceEntry, *, board: Board | None = None, emit: Emit = silent) -> None:
+        self._entry, self._emit = entry, emit
+        self.board = board or connect(entry)
+        self.identity = unidentified(entry)
+
+    def __enter__(self) -> Session:
+        self.board.open()
+        self.identity = self.board.identify()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self.board.close()
+
+    def bench(self, model: Path, facts: ModelFacts, *, blocks: int, options: RunOptions = RunOptions()) -> RunRecord:
+        """Time the model in `blocks` fresh processes. What goes wrong with the board or the model is the record's outcome."""
+        started, taken = _now(), list[Block]()
+        runtime = _unasked(options)
+        try:
+            runtime = self.board.runtime(options)
+            self.board.push(model, facts.sha256)
+            with step(self._emit, f"bench {model.name} on {self._entry.name}", total=blocks, unit="blocks") as advance:
+                for index in range(blocks):
+                    taken.append(self.board.measure(facts.sha256, BlockRequest(index=index, options=options)))
+                    advance(index + 1)
+                    if taken[-1].outcome is not RunOutcome.OK:  # it would do so again, and a measured result is final
+                        break
+            judgement = judge(taken, facts.sha256, self._entry.clock_mhz)
+        except (InfrastructureError, ModelRejected) as exc:
+            judgement = Judgement(outcome=outcome_of(exc), reason=str(exc), blocks=tuple(taken))
+        return run_record("bench", model, facts, self.identity, runtime, judgement, started_utc=started)
+
+    def evaluate(
+        self,
+        model: Path,
+        facts: ModelFacts,
+        samples: Iterator[Sequence[bytes]],
+        score: Score,
+        *,
+        options: RunOptions = RunOptions(),
+    ) -> RunRecord:
+        """Let the board answer `samples` and score its answers as they come. Raises ModelRejected or InfrastructureError."""
+        started = _now()
+        runtime = self.board.runtime(options)
+        self.board.push(model, facts.sha256)
+        accuracy = score(self.board.predict(facts.sha256, samples, options))
+        judgement = Judgement(outcome=RunOutcome.OK, reason="", blocks=())
+        return run_record("eval", model, facts, self.identity, runtime, judgement, started_utc=started, accuracy=accuracy)
+
+
+def unidentified(entry: DeviceEntry) -> DeviceIdentity:
+    """Return what is known of a board that did not say who it is."""
+    emulated = entry.emulated or entry.transport.kind == "fake"
+    return DeviceIdentity(
+        name=entry.name, board=entry.board, serial="unknown", arch="unknown", cpu="unknown", os="unknown", emulated=emulated
+    )
+
+
+def unreached(entry: DeviceEntry, model: Path, facts: ModelFacts, options: RunOptions, exc: InfrastructureError) -> RunRecord:
+    """Return the record of a run that never began since its board could not be opened."""
+    judgement = Judgement(outcome=RunOutcome.INFRA, reason=str(exc), blocks=())
+    return run_record("bench", model, facts, unidentified(entry), _unasked(options), judgement, started_utc=_now())
+
+
+def outcome_of(exc: InfrastructureError | ModelRejected) -> RunOutcome:
+    """Return whose fault an error was."""
+    return RunOutcome.REJECTED if isinstance(exc, ModelRejected) else RunOutcome.INFRA
+
+
+def run_record(
+    kind: str,
+    model: Path,
+    facts: ModelFacts,
+    device: DeviceIdentity,
+    runtime: RuntimeIdentity,
+    judgement: Judgement,
+    *,
+    started_utc: str,
+    accuracy: Accuracy | None = None,
+) -> RunRecord:
+    """Return a record with an id of its own."""
+    return RunRecord(
+        id=uuid.uuid4().hex,
+        kind=kind,
+        started_utc=started_utc,
+        artefact_sha256=facts.sha256,
+        artefact_name=model.name,
+        model_bytes=facts.size_bytes,
+        device=device,
+        runtime=runtime,
+        input_shapes=tuple(port.shape for port in facts.inputs),
+        outcome=judgement.outcome,
+        reason=judgement.reason,
+        blocks=judgement.blocks,
+        accuracy=accuracy,
+        facts=facts,
+        edgepipe_version=VERSION,
+    )
+
+
+def _unasked(options: RunOptions) -> RuntimeIdentity:
+    return RuntimeIdentity(
+        name=options.runtime, version="unknown", delegate=options.delegate, threads=options.threads, affinity=options.affinity
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
