@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgepipe.pipeline.export.tflm_ops import TFLM_OPS
+from edgepipe.pipeline.export.tflm_ops import TFLM_CUSTOM_OPS, TFLM_OPS
 from edgepipe.records import Capabilities
 
 INDEX_DTYPES = ("int32", "int64", "bool")  # biases, shapes, indices
@@ -53,7 +53,7 @@ TARGETS: dict[str, Target] = {
             summary="a microcontroller, with TFLite Micro: integers only, fixed shapes",
             dtypes=("int8", "int16", "int4", *INDEX_DTYPES),
             io_dtypes=("int8", "int16", *INDEX_DTYPES),
-            ops=frozenset(TFLM_OPS),
+            ops=frozenset({*TFLM_OPS, *TFLM_CUSTOM_OPS}),
             open_shapes=False,
         ),
     )

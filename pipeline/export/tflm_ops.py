@@ -1,8 +1,8 @@
 """TFLite Micro's operators: the name in a model file and the method that registers it in a `MicroMutableOpResolver`.
 
-The methods' names follow no rule, hence a table. It holds what the pinned tflite-micro wheel resolves; which method registers what was
-looked up in tensorflow/tflite-micro, tensorflow/lite/micro/micro_mutable_op_resolver.h (Apache-2.0). TFLite Micro finds an operator by
-its code alone and ignores the version; what a newer version asks for beyond its kernel, the kernel refuses when it prepares.
+The methods' names follow no rule, hence a table. It holds what the pinned tflite-micro wheel resolves; which method registers
+what was looked up in tensorflow/tflite-micro, tensorflow/lite/micro/micro_mutable_op_resolver.h (Apache-2.0). TFLite Micro finds an
+operator by its code alone and ignores the version; what a newer version asks beyond its kernel, the kernel refuses as it prepares.
 """
 
 from __future__ import annotations

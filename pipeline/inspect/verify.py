@@ -121,7 +121,7 @@ def _dtypes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
         refused = sorted({dtype for dtype in (*op.input_dtypes, *op.output_dtypes) if dtype not in offered.dtypes})
         if refused:
             weights = "int8" in op.input_dtypes and "float32" in op.input_dtypes
-            what = "int8 weights on float data, which TFLite Micro refuses" if weights else f"computes in {', '.join(refused)}"
+            what = "int8 weights on float data (hybrid), which only LiteRT runs" if weights else f"computes in {', '.join(refused)}"
             yield Problem(where=_where(op), reason=what, fix=FLOAT_FIX)
 
 
@@ -138,17 +138,15 @@ def _shapes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
 
 def _memory(needed: Requirements, offered: Capabilities) -> Iterator[Problem]:
     if offered.flash_bytes is not None and needed.flash_bytes > offered.flash_bytes:
-        reason = (
-            f"{needed.flash_bytes} bytes, {needed.flash_bytes - offered.flash_bytes} more than the {offered.flash_bytes} allowed"
-        )
-        yield Problem(where="flash", reason=reason, fix="Quantise to int8, prune whole units, or make the largest layer smaller.")
+        fix = "Quantise to int8, or make the largest layer smaller."
+        yield Problem(where="flash", reason=_excess(needed.flash_bytes, offered.flash_bytes), fix=fix)
     if offered.arena_bytes is not None and needed.arena_bytes is not None and needed.arena_bytes > offered.arena_bytes:
-        reason = (
-            f"{needed.arena_bytes} bytes, {needed.arena_bytes - offered.arena_bytes} more than the {offered.arena_bytes} allowed"
-        )
-        yield Problem(
-            where="arena", reason=reason, fix="Make the largest activation smaller: stride or pool earlier, fewer channels."
-        )
+        fix = "Make the largest activations smaller: stride or pool earlier, use fewer channels."
+        yield Problem(where="arena", reason=_excess(needed.arena_bytes, offered.arena_bytes), fix=fix)
+
+
+def _excess(needed: int, offered: int) -> str:
+    return f"{needed:,} bytes, {needed - offered:,} more than the {offered:,} allowed"
 
 
 def _warnings(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
