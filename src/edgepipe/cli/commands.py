@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgepipe.cli.bench import bench
 from edgepipe.cli.cluster import cluster
 from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
+from edgepipe.cli.eval import evaluate
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
 
@@ -20,4 +22,6 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "cluster": (SMALL, cluster),
     "quantize": (SMALL, quantize),
     "convert": (SMALL, convert),
+    "bench": (MEASURE, bench),
+    "eval": (MEASURE, evaluate),
 }
