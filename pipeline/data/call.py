@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ RESULT = "result.npz"
 def main(spec: str, folder: Path) -> None:
     """Call the function of `spec`, found in the current folder, and write its arrays into `folder`."""
     sys.path.insert(0, str(Path.cwd()))
-    arrays = _arrays(_function(spec)(), spec)
+    arrays = _arrays(_called(_function(spec)), spec)
     part = folder / "result.part"
     with zipfile.ZipFile(part, "w") as archive:
         for name, array in arrays.items():
@@ -50,6 +51,14 @@ def _function(spec: str) -> Callable[[], object]:
         _stop(f"{spec} is a {type(function).__name__}, not a function")
     found: Callable[[], object] = function
     return found
+
+
+def _called(function: Callable[[], object]) -> object:
+    try:
+        return function()
+    except Exception as exc:  # noqa: BLE001  the process boundary: the traceback begins in the user's own code
+        traceback.print_exception(type(exc), exc, exc.__traceback__.tb_next if exc.__traceback__ else None)
+        sys.exit(1)
 
 
 def _arrays(result: object, spec: str) -> dict[str, Array]:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from pathlib import Path
 from threading import Thread
 from typing import IO
@@ -23,7 +22,7 @@ from edgepipe.pipeline.data.request import Request
 FORM = "module:function, a function that returns (x, y) or a dict of arrays"
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SHOWN_LINES = 10
-_KEPT_READS = 16  # of 4 KiB each: a function may print without end
+_KEPT_BYTES = 1 << 16  # a function may print without end
 
 
 def matches(request: Request) -> bool:
@@ -66,7 +65,7 @@ def _run(request: Request, folder: Path) -> tuple[int | None, list[str]]:
         start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    kept: deque[bytes] = deque(maxlen=_KEPT_READS)
+    kept = bytearray()
     reader = Thread(target=_drain, args=(child.stdout, kept), daemon=True)
     reader.start()
     code: int | None = None
@@ -79,13 +78,14 @@ def _run(request: Request, folder: Path) -> tuple[int | None, list[str]]:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         reader.join(timeout=1)  # a grandchild may hold the pipe open for longer
-    return code, _last_lines(b"".join(kept))
+    return code, _last_lines(bytes(kept))
 
 
-def _drain(pipe: IO[bytes], kept: deque[bytes]) -> None:
-    while block := os.read(pipe.fileno(), 4096):
-        kept.append(block)
-    pipe.close()
+def _drain(pipe: IO[bytes], kept: bytearray) -> None:
+    with pipe:
+        while block := os.read(pipe.fileno(), _KEPT_BYTES):
+            kept += block
+            del kept[:-_KEPT_BYTES]
 
 
 def _last_lines(output: bytes) -> list[str]:
