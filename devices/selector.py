@@ -22,7 +22,10 @@ def select(inventory: Inventory, selector: str) -> tuple[DeviceEntry, ...]:
 
 def _means(term: str, entry: DeviceEntry) -> bool:
     key, labelled, value = term.partition("=")
-    return fnmatchcase(_labels(entry).get(key, ""), value) if labelled else fnmatchcase(entry.name, term)
+    if not labelled:
+        return fnmatchcase(entry.name, term)
+    found = _labels(entry).get(key)
+    return found is not None and fnmatchcase(found, value)
 
 
 def _labels(entry: DeviceEntry) -> dict[str, str]:

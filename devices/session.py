@@ -46,7 +46,7 @@ class Session:
             with step(self._emit, f"bench {model.name} on {self._entry.name}", total=blocks, unit="blocks") as advance:
                 for index in range(blocks):
                     taken.append(self.board.measure(facts.sha256, BlockRequest(index=index, options=options)))
-                    advance(index + 1)
+                    advance(index + 1, _shown(taken[-1]))
                     if taken[-1].outcome is not RunOutcome.OK:  # it would do so again, and a measured result is final
                         break
             judgement = judge(taken, facts.sha256, self._entry.clock_mhz)
@@ -126,6 +126,10 @@ def _unasked(options: RunOptions) -> RuntimeIdentity:
     return RuntimeIdentity(
         name=options.runtime, version="unknown", delegate=options.delegate, threads=options.threads, affinity=options.affinity
     )
+
+
+def _shown(block: Block) -> str:
+    return str(block.outcome) if block.median_ns is None else f"median {block.median_ns / 1000:.1f} us"
 
 
 def _now() -> str:

@@ -52,7 +52,7 @@ def evaluate(
 
 
 def read_test_data(spec: str, model: Path, *, emit: Emit) -> Dataset:
-    """Return the data that `spec` names, checked against the model's inputs; warnings are emitted. Raises DataError, ModelFileError."""
+    """Return the data that `spec` names, checked against the model's inputs; warnings are emitted. Raises DataError."""
     facts = model_facts(model)
     dataset = data.load(spec, base=Path.cwd(), inputs=facts.inputs, emit=emit)
     problems = data.check({"test": dataset}, facts.inputs)

@@ -1,0 +1,124 @@
+"""An inventory becomes boards, or one error with everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepipe.devices.inventory import BUILT_IN, FakeLink, LocalLink, QemuLink, SerialLink, SshLink, load_inventory, read_inventory
+from edgepipe.errors import InventoryError
+
+ROOT = Path(__file__).parents[3]
+DESIGN_EXAMPLE = """
+schema: 1
+defaults: {blocks: 7}
+devices:
+  local:       {board: linux, target: host, transport: {kind: local}}
+  pi4:         {board: linux, target: pi, labels: {lab: a},
+                transport: {kind: ssh, host: pi4.lab, user: edge, port: 22, key: ~/.ssh/id_ed25519, host_key: "ssh-ed25519 AAAA"},
+                power: {meter: hwmon, via: meterhost, chip: ina226, shunt_ohm: 0.1}}
+  mcu-m4:      {board: mcu, target: mcu, hardware: nucleo-l4r5zi, flash: {tool: pyocd},
+                transport: {kind: serial, by_id: usb-1, baud: 921600}}
+  mcu-m4-qemu: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}, emulated: true}
+  ghost:       {board: fake, target: host, transport: {kind: fake, faults: [dead]}}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "farm_inventory.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems_of(folder: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(InventoryError) as raised:
+        read_inventory(write(folder, text))
+    return raised.value.problems
+
+
+def test_every_kind_of_board_in_the_design_is_understood(tmp_path: Path) -> None:
+    farm = read_inventory(write(tmp_path, DESIGN_EXAMPLE))
+    links = [type(entry.transport) for entry in farm.devices.values()]
+    assert links == [LocalLink, SshLink, SerialLink, QemuLink, FakeLink]
+    assert farm.defaults.blocks == 7
+    assert farm.devices["pi4"].labels == {"lab": "a"}
+    assert farm.devices["mcu-m4-qemu"].emulated
+
+
+def test_the_sample_in_the_repository_works_as_it_stands() -> None:
+    farm = read_inventory(ROOT / "farm_inventory.yaml")
+    assert list(farm.devices) == ["local"]
+
+
+def test_the_commented_boards_of_the_sample_are_right_too(tmp_path: Path) -> None:
+    lines = (ROOT / "farm_inventory.yaml").read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  # pi4:"))
+    farm = read_inventory(
+        write(tmp_path, "\n".join(lines[:at] + [line.replace("  # ", "  ", 1).rstrip("#") for line in lines[at:]]))
+    )
+    assert list(farm.devices) == ["local", "pi4", "mcu-m4", "mcu-m4-qemu"]
+
+
+def test_all_problems_are_told_at_once_each_with_its_device_and_a_suggestion(tmp_path: Path) -> None:
+    problems = problems_of(
+        tmp_path,
+        """
+schema: 1
+devices:
+  a: {board: linux, target: host, transport: {kind: locl}}
+  b: {board: linux, target: host, transport: {kind: ssh, hots: pi, user: me, host_key: k}, lables: {x: y}}
+  c: {board: toaster, target: host, transport: {kind: local}}
+""",
+    )
+    text = "\n".join(problems)
+    assert 'devices.a.transport: unknown kind "locl". Perhaps you meant "local"?' in text
+    assert 'devices.b.transport: unknown key "hots". Perhaps you meant "host"?' in text
+    assert 'devices.b.transport: "host" is missing' in text
+    assert 'devices.b: unknown key "lables". Perhaps you meant "labels"?' in text
+    assert 'devices.c: "board"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("schema: 2\ndevices: {}\n", "schema"),
+        ("schema: 1\n", "devices"),
+        ("schema: 1\ndevices: {}\n", "names no board"),
+        ("schema: 1\ndevices: {a: {board: linux, target: host}}\n", "transport"),
+        ("schema: 1\ndevices: {a: 5}\n", "devices.a"),
+    ],
+)
+def test_an_incomplete_inventory_is_refused(tmp_path: Path, text: str, word: str) -> None:
+    assert word in "\n".join(problems_of(tmp_path, text))
+
+
+def test_a_repeated_device_is_an_error(tmp_path: Path) -> None:
+    device = "{board: linux, target: host, transport: {kind: local}}"
+    with pytest.raises(InventoryError, match="a"):
+        read_inventory(write(tmp_path, f"schema: 1\ndevices:\n  a: {device}\n  a: {device}\n"))
+
+
+def test_the_argument_comes_before_the_environment_before_the_folder_before_the_users_own(tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("argument", "environment", "folder", "config/edgepipe")}
+    for name, place in places.items():
+        place.mkdir(parents=True)
+        write(
+            place, f"schema: 1\ndevices: {{{name.partition('/')[0]}: {{board: linux, target: host, transport: {{kind: local}}}}}}\n"
+        )
+    config = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    named = {**config, "EDGEPIPE_INVENTORY": str(places["environment"] / "farm_inventory.yaml")}
+    argument = places["argument"] / "farm_inventory.yaml"
+    assert list(load_inventory(argument, environment=named, folder=places["folder"]).devices) == ["argument"]
+    assert list(load_inventory(environment=named, folder=places["folder"]).devices) == ["environment"]
+    assert list(load_inventory(environment=config, folder=places["folder"]).devices) == ["folder"]
+    assert list(load_inventory(environment=config, folder=tmp_path).devices) == ["config"]
+
+
+def test_without_any_file_there_is_this_machine(tmp_path: Path) -> None:
+    assert load_inventory(environment={"HOME": str(tmp_path)}, folder=tmp_path) is BUILT_IN
+
+
+def test_a_named_inventory_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match="cannot read"):
+        load_inventory(environment={"EDGEPIPE_INVENTORY": str(tmp_path / "none.yaml")}, folder=tmp_path)

@@ -1,0 +1,48 @@
+"""Boards are chosen by name, glob and label."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, Inventory
+from edgepipe.devices.selector import select
+from edgepipe.errors import UsageError
+
+FARM = Inventory(
+    devices={
+        name: DeviceEntry(name=name, board="fake", target="pi", transport=FakeLink(), labels=labels)
+        for name, labels in (("pi4-a", {"lab": "a"}), ("pi4-b", {"lab": "b"}), ("pi5", {"lab": "a", "cooled": "yes"}))
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ("pi5", ["pi5"]),
+        ("pi4-*", ["pi4-a", "pi4-b"]),
+        ("lab=a", ["pi4-a", "pi5"]),
+        ("cooled=*", ["pi5"]),
+        ("target=pi", ["pi4-a", "pi4-b", "pi5"]),
+        ("pi5, pi4-a", ["pi4-a", "pi5"]),
+        ("pi5,lab=a,*", ["pi4-a", "pi4-b", "pi5"]),
+    ],
+)
+def test_a_selector_means_boards_in_the_inventorys_order(selector: str, names: list[str]) -> None:
+    assert [entry.name for entry in select(FARM, selector)] == names
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("pi4_a", 'Perhaps you meant "pi4-a"?'),
+        ("lab=c", "has the values a, b"),
+        ("lap=a", 'Perhaps you meant "lab"?'),
+        ("pi5,nothing-like-it", "Known here: pi4-a, pi4-b, pi5"),
+        (" , ", "no device was named"),
+    ],
+)
+def test_what_means_no_board_is_answered_with_what_there_is(selector: str, words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        select(FARM, selector)
+    assert words in str(raised.value)

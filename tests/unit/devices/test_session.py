@@ -1,0 +1,116 @@
+"""A session with a board that fails as it is told: the record says whose fault it was."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from edgepipe.devices.connect import connect
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, SshLink
+from edgepipe.devices.session import Session
+from edgepipe.devices.transports.fake import Fault
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
+from edgepipe.events import Event, Progress
+from edgepipe.records import ModelFacts, RunOutcome, RunRecord, unpack_samples_ns
+
+CONTENT = b"a model"
+FACTS = ModelFacts(
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size_bytes=len(CONTENT),
+    gzip_bytes=0,
+    inputs=(),
+    outputs=(),
+    ops=(),
+    weights=(),
+    float_tensors=(),
+    dynamic_tensors=(),
+    custom_ops=(),
+    flex_ops=(),
+)
+BOARDS = ("fake", "linux")  # the fake board, and the real one over a fake transport
+
+
+def entry(board: str, *faults: Fault) -> DeviceEntry:
+    return DeviceEntry(name="ghost", board=board, target="host", transport=FakeLink(faults=faults))  # type: ignore[arg-type]
+
+
+def bench(folder: Path, board: str, *faults: Fault, blocks: int = 5) -> RunRecord:
+    model = folder / "model.tflite"
+    model.write_bytes(CONTENT)
+    with Session(entry(board, *faults)) as session:
+        return session.bench(model, FACTS, blocks=blocks)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_good_board_gives_every_block_and_names_itself(tmp_path: Path, board: str) -> None:
+    record = bench(tmp_path, board)
+    assert record.outcome is RunOutcome.OK
+    assert [block.index for block in record.blocks] == [0, 1, 2, 3, 4]
+    assert record.device.serial == "fake-ghost"
+    assert record.device.emulated
+    samples = unpack_samples_ns(record.blocks[0].samples_ns_zlib)
+    assert len(samples) == record.blocks[0].invocations
+    assert min(samples) >= 990_000
+    assert max(samples) <= 1_010_000
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize(
+    ("fault", "outcome", "blocks", "words"),
+    [
+        (Fault.DIES, RunOutcome.INFRA, 1, ""),
+        (Fault.SLOW, RunOutcome.INFRA, 0, "said nothing for"),
+        (Fault.GARBAGE, RunOutcome.INFRA, 1, "said something that is no answer"),
+        (Fault.WRONG_HASH, RunOutcome.INFRA, 0, "another file arrived"),
+        (Fault.CRASH, RunOutcome.REJECTED, 1, "it crashed with SIGSEGV"),
+        (Fault.WRONG_OUTPUT, RunOutcome.OK, 5, ""),
+        (Fault.THROTTLED, RunOutcome.OK, 5, ""),
+    ],
+)
+def test_a_fault_is_the_boards_or_the_models(
+    tmp_path: Path, board: str, fault: Fault, outcome: RunOutcome, blocks: int, words: str
+) -> None:
+    record = bench(tmp_path, board, fault)
+    assert record.outcome is outcome
+    assert len(record.blocks) == blocks
+    assert words in record.reason
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("fault", [Fault.WRONG_OUTPUT, Fault.THROTTLED])
+def test_a_dropped_block_is_marked_and_a_third_of_them_is_too_much(tmp_path: Path, board: str, fault: Fault) -> None:
+    assert bench(tmp_path, board, fault).blocks[1].outcome is RunOutcome.INVALID
+    assert bench(tmp_path, board, fault, blocks=3).outcome is RunOutcome.INVALID
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize(("fault", "error"), [(Fault.DEAD, DeviceUnreachable), (Fault.BUSY, DeviceBusy)])
+def test_a_board_that_cannot_be_had_is_an_error(
+    tmp_path: Path, board: str, fault: Fault, error: type[DeviceUnreachable] | type[DeviceBusy]
+) -> None:
+    with pytest.raises(error, match="ghost"):
+        bench(tmp_path, board, fault)
+
+
+def test_progress_is_one_event_a_block(tmp_path: Path) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(CONTENT)
+    events: list[Event] = []
+    with Session(entry("fake"), emit=events.append) as session:
+        session.bench(model, FACTS, blocks=3)
+    assert [event.done for event in events if isinstance(event, Progress)] == [1, 2, 3]
+
+
+def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> None:
+    link = SshLink(host="pi4.lab", user="edge", host_key="ssh-ed25519 AAAA")
+    with pytest.raises(InventoryError) as raised:
+        connect(DeviceEntry(name="pi4", board="linux", target="pi", transport=link))
+    assert 'no transport "ssh" yet' in str(raised.value)
+    assert "fake, local" in str(raised.value)
+
+
+def test_a_board_that_this_version_does_not_know_is_named() -> None:
+    with pytest.raises(InventoryError, match='no board "mcu" yet'):
+        connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=FakeLink()))
