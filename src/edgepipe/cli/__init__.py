@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from edgepipe.cli.commands import COMMANDS
-from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated
+from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated, UsageError
 
 
 def build_app() -> Any:
@@ -34,19 +34,18 @@ def build_app() -> Any:
 
 def main_inner(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; raises EdgepipeError. What tests call."""
-    import click
     import typer
 
     command: Callable[..., Any] = typer.main.get_command(build_app())
-    try:
-        result = command(args=list(arguments), prog_name="edgepipe", standalone_mode=False)
-    except click.exceptions.Abort as exc:
+    try:  # typer carries its own click: only the exceptions that it exports can be caught
+        result = command(args=list(arguments) or ["--help"], prog_name="edgepipe", standalone_mode=False)
+    except typer.Abort as exc:
         raise Interrupted("stopped") from exc
-    except click.exceptions.Exit as exc:
+    except typer.Exit as exc:
         return exc.exit_code
-    except click.ClickException as exc:
-        exc.show()
-        return 2
+    except typer.TyperException as exc:
+        verb = next((word for word in arguments if word in COMMANDS), "")
+        raise UsageError(exc.format_message(), todo=f"See edgepipe {verb} --help.".replace("  ", " ")) from exc
     return result if isinstance(result, int) else 0
 
 
