@@ -10,7 +10,7 @@ from edgepipe.pipeline.data import Dataset
 from edgepipe.pipeline.recipe import TrainSpec
 from edgepipe.pipeline.training import Workbench
 
-EPOCHS = 20
+EPOCHS = 30
 
 
 def network() -> Any:

@@ -10,8 +10,10 @@ from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
 from edgepipe.cli.eval import evaluate
+from edgepipe.cli.export import export
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
+from edgepipe.cli.verify import verify
 
 START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it", "Measure it", "Report it"
 
@@ -22,6 +24,8 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "cluster": (SMALL, cluster),
     "quantize": (SMALL, quantize),
     "convert": (SMALL, convert),
+    "verify": (PROVE, verify),
+    "export": (PROVE, export),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
 }

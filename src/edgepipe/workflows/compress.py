@@ -83,7 +83,7 @@ def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), reference
         seconds=monotonic() - began,
         edgepipe_version=VERSION,
     )
-    Store(results).add(record)
+    Store().add(record)
     return record
 
 

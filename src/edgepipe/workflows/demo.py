@@ -12,8 +12,10 @@ from edgepipe.pipeline.splits import prepare, stored
 from edgepipe.pipeline.worker import Worker
 from edgepipe.places import results_dir, write_whole
 from edgepipe.records import CompressionRecord, RunRecord
+from edgepipe.reports.store import Store
 from edgepipe.workflows.bench import bench
 from edgepipe.workflows.compress import compress
+from edgepipe.workflows.report import report
 
 SEED = 0
 
@@ -34,10 +36,10 @@ schema: 1
 model: {path: digits.keras}
 data: {train: digits, test: 0.3, validation: 0.15}
 target: mcu
-train: {epochs: 20}
+train: {epochs: 10}
 stages:
-  - prune: {sparsity: 0.8}
-  - cluster: {clusters: 16}
+  - prune: {sparsity: 0.8, epochs: 20}
+  - cluster: {clusters: 16, epochs: 6}
   - quantize: {mode: qat}
 gates: {accuracy_drop_points: 2.0, gzip_bytes: 24576, arena_bytes: 65536}
 """
@@ -58,9 +60,6 @@ def demo(*, emit: Emit) -> DemoResult:
 
     Everything stands in <results>/demo, ready to be changed and run again with `edgepipe compress`.
     """
-    from edgepipe.reports.store import Store
-    from edgepipe.workflows.report import write_report
-
     folder = results_dir() / "demo"
     _model(folder / "digits.keras", emit)
     compressions = []
@@ -70,11 +69,11 @@ def demo(*, emit: Emit) -> DemoResult:
     runs: list[RunRecord] = []
     for artefact in (compressions[1].artefacts[0], compressions[0].artefacts[-1], compressions[1].artefacts[-1]):
         runs += bench(Path(artefact.folder) / "model.tflite", emit=emit)
-    store = Store(results_dir())
+    store = Store()
     for run in runs:
         store.add(run)
-    report = write_report(compressions, runs, emit=emit)
-    return DemoResult(folder=folder, compressions=tuple(compressions), runs=tuple(runs), report=report)
+    page = report(store).page
+    return DemoResult(folder=folder, compressions=tuple(compressions), runs=tuple(runs), report=page)
 
 
 def _model(to: Path, emit: Emit) -> None:
