@@ -15,7 +15,7 @@ class Target:
     """A kind of place to run on. None means that nothing is refused for that reason.
 
     `dtypes` may occur anywhere in the graph, `io_dtypes` at its inputs and outputs; `ops` are the operators of its runtime;
-    `open_shapes` says whether a shape may be left to be decided at run time.
+    `open_shapes` says whether a shape may be left to be decided at run time, `sparse` whether weights may be stored without zeros.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Target:
     io_dtypes: tuple[str, ...] | None = None
     ops: frozenset[str] | None = None
     open_shapes: bool = True
+    sparse: bool = True
     flash_bytes: int | None = None
     arena_bytes: int | None = None
 
@@ -55,6 +56,7 @@ TARGETS: dict[str, Target] = {
             io_dtypes=("int8", "int16", *INDEX_DTYPES),
             ops=frozenset({*TFLM_OPS, *TFLM_CUSTOM_OPS}),
             open_shapes=False,
+            sparse=False,
         ),
     )
 }

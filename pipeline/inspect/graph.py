@@ -183,8 +183,10 @@ class _Reader:
             yield each
 
     def _text(self, raw: bytes | None) -> str:
+        """Return a name without what a terminal would obey."""
         self._pay(len(raw or b""))
-        return (raw or b"").decode("utf-8", errors="replace")
+        text = (raw or b"").decode("utf-8", errors="replace")
+        return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
     def _code(self, code: schema.OperatorCode) -> tuple[str, bool, int]:
         # Up to code 126 the old one-byte field may be the only one that is set.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgepipe.pipeline.inspect.graph import STORED_BITS
 from edgepipe.pipeline.targets import Target
 from edgepipe.records import Capabilities, ModelFacts, OpFacts, Requirements
 
@@ -77,6 +78,7 @@ def verify(
         *_ports(facts, target),
         *_dtypes(facts, offered),
         *_shapes(facts, offered),
+        *(_sparse(facts) if not target.sparse else ()),
         *_memory(needed, offered),
     )
     return Verification(target=target.name, requirements=needed, problems=problems, warnings=tuple(_warnings(facts, offered)))
@@ -126,7 +128,7 @@ def _dtypes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
 
 
 def _computes_shapes(facts: ModelFacts) -> bool:
-    """An open batch is stored as 1 beside its -1, and what only reads the stored shape runs; a shape computed at run time does not."""
+    """An open batch is stored as 1 beside its -1, which TFLite Micro takes; operators that compute shapes from it are refused."""
     return bool(facts.dynamic_tensors) and any(op.op == "SHAPE" for op in facts.ops)
 
 
@@ -134,6 +136,13 @@ def _shapes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
     if not offered.open_shapes and _computes_shapes(facts):
         where = f"tensors {_named(facts.dynamic_tensors)}"
         yield Problem(where=where, reason="their shapes are computed at run time from an open batch", fix=BATCH_FIX)
+
+
+def _sparse(facts: ModelFacts) -> Iterator[Problem]:
+    for weight in facts.weights:
+        if weight.size_bytes * 8 < weight.elements * STORED_BITS[weight.dtype]:
+            reason = "its zeros are left out of the file, which the runtime there cannot read"
+            yield Problem(where=f'weights of layer "{weight.layer}"', reason=reason, fix="Convert without EXPERIMENTAL_SPARSITY.")
 
 
 def _memory(needed: Requirements, offered: Capabilities) -> Iterator[Problem]:
@@ -158,5 +167,6 @@ def _warnings(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
         reason = "left open in the file; TFLite Micro takes the stored 1"
         yield Problem(where=f"batch of {len(facts.dynamic_tensors)} tensors", reason=reason, fix=BATCH_FIX)
     if facts.float_tensors and offered.dtypes is None and facts.int8_mac_share and facts.int8_mac_share < 1:
-        reason = f"{len(facts.float_tensors)} tensors are float; {facts.int8_mac_share:.0%} of the multiplications are in integers"
+        share = f"{facts.int8_mac_share:.0%} of the multiplications are in integers"
+        reason = f"{len(facts.float_tensors)} tensors are float; {share}"
         yield Problem(where="model", reason=reason, fix=FLOAT_FIX)

@@ -12,6 +12,7 @@ from edgepipe.cli.output import Json, console, show_json
 if TYPE_CHECKING:
     from edgepipe.workflows.verify import Verified
 
+TODO = "Each line says what helps; `edgepipe compress` makes a model that fits from a Keras one."
 PROVE = "What to hold it against"
 
 
@@ -53,7 +54,9 @@ def verify(
     _show(model, verified)
     if problems:
         what = "one thing stands" if len(problems) == 1 else f"{len(problems)} things stand"
-        raise VerifyFailed(f'{what} between {model.name} and "{target}"', problems=[str(problem) for problem in problems])
+        raise VerifyFailed(
+            f'{what} between {model.name} and "{target}"', problems=[str(problem) for problem in problems], todo=TODO
+        )
     return 0
 
 

@@ -1,0 +1,76 @@
+"""Export a model for TFLite Micro: C arrays, operator resolver and arena size, all of them or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgepipe.errors import VerifyFailed
+from edgepipe.events import Emit, Note, silent
+from edgepipe.pipeline.export.arena import Arena, find_arena
+from edgepipe.pipeline.export.micro_arrays import identifier, model_header, model_source, resolver_header
+from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.inspect.verify import verify
+from edgepipe.pipeline.targets import TARGETS
+from edgepipe.places import storage_errors, write_whole
+from edgepipe.records import ModelFacts
+from edgepipe.workflows.verify import read_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """The files that were written, and what is in them; `arena` None where the tflite-micro wheel is not installed."""
+
+    name: str
+    files: tuple[Path, ...]
+    facts: ModelFacts
+    arena: Arena | None
+
+
+def export(model: Path, *, to: Path, name: str | None = None, emit: Emit = silent) -> Exported:
+    """Write `<name>_model_data.cc`, `.h` and `<name>_op_resolver.h` into the folder `to`.
+
+    Raises VerifyFailed with all problems for a model that does not fit `mcu`, ModelRejected for one that TFLite Micro refuses, and
+    StorageError; files of an earlier export are replaced only when all new ones are complete.
+    """
+    content = read_model(model)
+    facts = read_facts(content)
+    verification = verify(facts, TARGETS["mcu"])
+    if not verification.fits:
+        problems = [str(problem) for problem in verification.problems]
+        raise VerifyFailed(f"{model.name} does not fit a microcontroller", problems=problems)
+    for warning in verification.warnings:
+        emit(Note(text=str(warning), warning=True))
+    label = identifier(name or model.stem)
+    arena = _arena(model, emit)
+    sources = {
+        f"{label}_model_data.h": model_header(label, content, arena),
+        f"{label}_model_data.cc": model_source(label, content),
+        f"{label}_op_resolver.h": resolver_header(label, (op.op for op in facts.ops)),
+    }
+    return Exported(name=label, files=_write(to, sources), facts=facts, arena=arena)
+
+
+def _arena(model: Path, emit: Emit) -> Arena | None:
+    if find_spec("tflite_micro") is None:
+        emit(Note(text="no arena size: the tflite-micro package is not installed (pip install 'edgepipe[micro]')", warning=True))
+        return None
+    return find_arena(model, emit=emit)
+
+
+def _write(to: Path, sources: dict[str, str]) -> tuple[Path, ...]:
+    """Write all files aside, then rename each into place: a full disk is met before anything is replaced."""
+    with storage_errors(to):
+        to.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".export-", dir=to))
+        try:
+            for name, text in sources.items():
+                write_whole(aside / name, text)
+            for name in sources:
+                (aside / name).replace(to / name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return tuple(to / name for name in sources)

@@ -1,0 +1,66 @@
+"""Verify a model file against a target, before anything is flashed or deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgepipe.errors import ModelFileError, UsageError
+from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.inspect.saturation import check_inputs
+from edgepipe.pipeline.inspect.verify import Verification, verify
+from edgepipe.pipeline.targets import TARGETS
+from edgepipe.records import ModelFacts
+
+LARGEST_MODEL = 2 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What a file holds and how it stands to the target."""
+
+    facts: ModelFacts
+    verification: Verification
+
+
+def verify_model(
+    model: Path,
+    *,
+    target: str = "host",
+    data: Path | None = None,
+    flash_bytes: int | None = None,
+    arena_bytes: int | None = None,
+) -> Verified:
+    """Return the facts of `model` with all problems and warnings on `target`.
+
+    `data`: an .npz of real inputs in the model's own units, to see how much of the input's quantisation they use. `flash_bytes` and
+    `arena_bytes` are limits; the arena is measured only where there is one to hold it against and the model fits otherwise.
+    Raises UsageError, ModelFileError and DataError.
+    """
+    if target not in TARGETS:
+        raise UsageError(f'unknown target "{target}"', todo=f"Known: {', '.join(TARGETS)}.")
+    facts = read_facts(read_model(model))
+    place = TARGETS[target]
+    offered = replace(
+        place.capabilities,
+        flash_bytes=flash_bytes if flash_bytes is not None else place.flash_bytes,
+        arena_bytes=arena_bytes if arena_bytes is not None else place.arena_bytes,
+    )
+    verification = verify(facts, place, capabilities=offered)
+    if offered.arena_bytes is not None and target == "mcu" and verification.fits:
+        from edgepipe.pipeline.export.arena import find_arena
+
+        verification = verify(facts, place, capabilities=offered, arena_bytes=find_arena(model).smallest_bytes)
+    if data is not None:
+        verification = replace(verification, warnings=(*verification.warnings, *check_inputs(data, facts)))
+    return Verified(facts=facts, verification=verification)
+
+
+def read_model(model: Path) -> bytes:
+    """Return the bytes of a model file. Raises ModelFileError where it is missing, no file, or too large."""
+    try:
+        if model.stat().st_size > LARGEST_MODEL:
+            raise ModelFileError(f"{model} is larger than 2 GB", cause="this is no .tflite file")
+        return model.read_bytes()
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {model}: {exc.strerror}", todo="Check the path.") from exc
