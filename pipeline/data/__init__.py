@@ -54,10 +54,13 @@ def load(
         timeout_s=timeout_s,
         emit=emit,
     )
-    for source in SOURCES.values():
-        if source.matches(request):
+    try:
+        source = next((source for source in SOURCES.values() if source.matches(request)), None)
+        if source is not None:
             return source.read(request)
-    missing = "" if request.path.exists() else " There is nothing of that name." + nearest(request.path)
+        missing = "" if request.path.exists() else " There is nothing of that name." + nearest(request.path)
+    except OSError as exc:
+        raise DataError(f"could not read {spec}: {exc.strerror or exc}") from exc
     raise DataError(f'"{spec}" is no data that edgepipe reads.{missing}', problems=[f"it reads {s.FORM}" for s in SOURCES.values()])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgepipe.events import Emit, silent, step
 from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.label_checks import check_labels, compare_classes
 from edgepipe.pipeline.data.ports import match, shape_problem
@@ -23,6 +24,7 @@ def check(
     classes: int | None = None,
     expects: Mapping[str, Range] | None = None,
     normalizes: bool | None = None,
+    emit: Emit = silent,
 ) -> tuple[DataProblem, ...]:
     """Return every problem of the splits ("train", "validation", "test", "calibration", …) for a model with these input ports.
 
@@ -33,12 +35,11 @@ def check(
     """
     ranges = {**expected_ranges(ports), **(expects or {})}
     problems: list[DataProblem] = []
-    scans: dict[str, dict[str, Scan]] = {}
+    scans = _scan_all(splits, emit)
     for split, dataset in splits.items():
         port_of, unmatched = _ports_by_array(dataset, ports)
         problems += [DataProblem(severity="error", split=split, input="", index=None, message=message) for message in unmatched]
         problems += _check_lengths(split, dataset)
-        scans[split] = {name: scan(array) for name, array in dataset.inputs.items() if _readable(array)}
         for name, array in dataset.inputs.items():
             findings = [*_check_form(array, port_of.get(name))]
             if name in scans[split]:
@@ -56,6 +57,22 @@ def _ports_by_array(dataset: Dataset, ports: Sequence[TensorPort]) -> tuple[dict
         return {}, []
     matched, problems = match(dataset, ports)
     return {matched[port.name]: port for port in ports if port.name in matched}, problems
+
+
+def _scan_all(splits: Mapping[str, Dataset], emit: Emit) -> dict[str, dict[str, Scan]]:
+    """Return the scan of every input that can be read, by split and by the array's name."""
+    arrays = {split: {n: array for n, array in dataset.inputs.items() if _readable(array)} for split, dataset in splits.items()}
+    done = 0
+    with step(
+        emit, "check the data", sum(len(array) for named in arrays.values() for array in named.values()), "samples"
+    ) as advance:
+
+        def taken(samples: int) -> None:
+            nonlocal done
+            done += samples
+            advance(done)
+
+        return {split: {name: scan(array, taken) for name, array in named.items()} for split, named in arrays.items()}
 
 
 def _readable(array: Array) -> bool:

@@ -33,7 +33,8 @@ def tidy(labels: Array, known: Sequence[str], *, source: str) -> tuple[Array, tu
     """
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.dtype.kind in "US" and flat.ndim == 1:
-        return encode([str(word) for word in flat.astype(str)], known, source=source)
+        words = [word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in flat.tolist()]
+        return encode(words, known, source=source)
     if flat.dtype.kind in "biu":
         return flat.astype(np.int64), tuple(known)
     return flat, tuple(known)

@@ -35,8 +35,11 @@ class Request:
 
     @property
     def path(self) -> Path:
-        """The spec as a path."""
-        return self.base / Path(self.spec).expanduser()
+        """The spec as a path. Raises DataError for the home of somebody who has none."""
+        try:
+            return self.base / Path(self.spec).expanduser()
+        except RuntimeError as exc:
+            raise DataError(f'"{self.spec}" names a home folder that does not exist') from exc
 
     @property
     def sample_shape(self) -> tuple[int, ...] | None:

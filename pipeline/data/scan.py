@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,12 +93,13 @@ class Scan:
         self.digests.extend(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
 
 
-def scan(array: Array) -> Scan:
-    """Return what stands in a numeric array that is not empty."""
+def scan(array: Array, taken: Callable[[int], None]) -> Scan:
+    """Return what stands in a numeric array that is not empty; `taken` is told how many more samples have been read."""
     found = Scan()
     with np.errstate(all="ignore"):  # what overflows here is told apart from what is wrong in the data
         for start, part in chunks(array):
             found.add(start, part)
+            taken(len(part))
     return found
 
 

@@ -47,6 +47,9 @@ def _classes(dataset: Dataset) -> Integers:
     """Return each sample's class, 0.. without gaps; one class for all where the labels are not classes."""
     one = np.zeros(dataset.samples, dtype=np.int64)
     labels = dataset.labels
+    arrays = [*dataset.inputs.values(), *([] if labels is None else [labels])]
+    if any(not array.ndim or len(array) != len(one) for array in arrays):
+        raise DataError(f"{dataset.source}: inputs and labels differ in length, so they cannot be split")
     if labels is None or labels.shape != one.shape or labels.dtype.kind not in "biuf":
         return one
     if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):

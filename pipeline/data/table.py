@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,12 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 
 @dataclass(kw_only=True)
 class _Columns:
-    """What has been read so far: one list of numbers a row, the label as written, and every problem."""
+    """What has been read so far: the numbers row after row, the labels as written, and every problem."""
 
     header: list[str]
     label: int
     decimal_comma: bool
-    rows: list[list[float]] = field(default_factory=list)
+    values: array[float] = field(default_factory=lambda: array("d"))
     words: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -45,7 +46,7 @@ class _Columns:
         if cells[self.label].strip().lower() in _MISSING:
             self.problems.append(f'row {line}, column "{self.header[self.label]}": the label is missing')
         self.words.append(cells[self.label].strip())
-        self.rows.append([self._number(line, column, cell) for column, cell in enumerate(cells) if column != self.label])
+        self.values.extend([self._number(line, column, cell) for column, cell in enumerate(cells) if column != self.label])
 
     def _number(self, line: int, column: int, cell: str) -> float:
         text = cell.replace(",", ".") if self.decimal_comma and "." not in cell else cell
@@ -79,12 +80,12 @@ def read(request: Request) -> Dataset:
     if not columns.problems:
         for line, cells in rows:
             columns.add(line, cells)
-    if not columns.problems and not columns.rows:
+    if not columns.problems and not columns.words:
         columns.problems.append("there is no row below the header")
     if columns.problems:
         raise DataError(f"{request.path} cannot be used", problems=first_problems(columns.problems))
     labels, names = _labels(columns.words, request)
-    x = np.array(columns.rows, dtype=np.float64)
+    x = np.frombuffer(columns.values, dtype=np.float64).reshape(len(labels), -1)
     with np.errstate(over="ignore"):  # becomes infinite, which the checks report with its index
         values = x.astype(np.float32)
     return Dataset(inputs={"x": _shaped(values, request)}, labels=labels, source=request.spec, class_names=names)

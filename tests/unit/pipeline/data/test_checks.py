@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgepipe.errors import DataError
+from edgepipe.events import Event, Progress, StepStarted
 from edgepipe.pipeline import data
 from edgepipe.pipeline.data import Dataset, check, ordered, raise_errors
 from edgepipe.records import TensorPort
@@ -310,6 +311,13 @@ def test_warnings_alone_raise_nothing() -> None:
 def test_names_from_a_hostile_file_stay_on_one_line() -> None:
     hostile = Dataset(inputs={"x\n\x1b[31mok": np.array(["a"])}, labels=None, source="hostile")
     assert lines({"train": hostile}) == ["error train/x??[31mok: holds <U1, not numbers"]
+
+
+def test_progress_is_told_in_samples() -> None:
+    events: list[Event] = []
+    check({"train": made(40), "test": made(10, seed=1)}, emit=events.append)
+    assert isinstance(events[0], StepStarted) and events[0].total == 50
+    assert [event.done for event in events if isinstance(event, Progress)] == [40, 50]
 
 
 def test_memory_mapped_data_are_checked_in_pieces(tmp_path: Path) -> None:

@@ -133,3 +133,18 @@ def test_chunks_cover_every_row_once() -> None:
     parts = list(chunks(x, size_bytes=3 * 80))
     assert [start for start, _ in parts] == list(range(0, 100, 3))
     assert np.array_equal(np.concatenate([part for _, part in parts]), x)
+
+
+def test_a_disk_that_refuses_is_a_storage_error_and_the_older_dataset_stays(tmp_path: Path) -> None:
+    dataset(x=np.zeros((3, 2))).save(tmp_path / "set")
+    code = (
+        "import resource, sys; from pathlib import Path; import numpy as np\n"
+        "from edgepipe.errors import StorageError; from edgepipe.pipeline.data import Dataset\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: Dataset(inputs={'x': np.ones(1_000_000)}, labels=None, source='big').save(Path('set'))\n"
+        "except StorageError as exc: print(exc)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "could not write set" in result.stdout
+    assert Dataset.open(tmp_path / "set").samples == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

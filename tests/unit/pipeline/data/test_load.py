@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from edgepipe.errors import DataError
 from edgepipe.pipeline import data
@@ -50,6 +52,15 @@ def test_an_unknown_spec_says_what_is_read(tmp_path: Path, spec: str) -> None:
     with pytest.raises(DataError) as caught:
         data.load(spec, base=tmp_path / "train.npy" if not spec else tmp_path)
     assert len(caught.value.problems) == len(data.SOURCES)
+
+
+@given(
+    spec=st.text(max_size=30) | st.sampled_from(["~nobody-of-that-name/x.npz", "\0", "a" * 5000, "a" * 5000 + ".npz", "..", "/"])
+)
+def test_no_spec_does_worse_than_a_data_error(tmp_path_factory: pytest.TempPathFactory, spec: str) -> None:
+    assume(spec != "digits")
+    with pytest.raises(DataError):
+        data.load(spec, base=tmp_path_factory.getbasetemp())
 
 
 def test_a_missing_path_suggests_the_nearest_name(tmp_path: Path) -> None:

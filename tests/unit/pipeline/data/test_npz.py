@@ -34,7 +34,7 @@ def test_arrays_are_inputs_by_name_and_y_is_the_labels(tmp_path: Path) -> None:
 
 def test_labels_of_words_are_numbered_in_the_order_that_train_settled(tmp_path: Path) -> None:
     np.savez(tmp_path / "train.npz", x=np.zeros((3, 1)), labels=np.array(["no", "yes", "maybe"]))
-    np.savez_compressed(tmp_path / "test.npz", x=np.zeros((2, 1)), labels=np.array(["yes", "no"]))
+    np.savez_compressed(tmp_path / "test.npz", x=np.zeros((2, 1)), labels=np.array(["yes", "no"], dtype="S3"))
     train = data.load("train.npz", base=tmp_path)
     test = data.load("test.npz", base=tmp_path, class_names=train.class_names)
     assert train.class_names == test.class_names == ("maybe", "no", "yes")

@@ -76,6 +76,14 @@ def test_a_fraction_lies_between_0_and_1(fraction: float) -> None:
         split(numbered([0, 1, 0, 1]), fraction, seed=0)
 
 
+def test_lengths_that_disagree_cannot_be_split() -> None:
+    uneven = Dataset(inputs={"x": np.arange(9)}, labels=np.arange(8) % 2, source="uneven")
+    with pytest.raises(DataError, match="uneven: inputs and labels differ in length"):
+        split(uneven, 0.5, seed=0)
+    with pytest.raises(DataError, match="differ in length"):
+        calibration(uneven, 3, seed=0)
+
+
 @pytest.mark.parametrize("samples", [0, 1, 2])
 def test_too_few_samples_are_said_so(samples: int) -> None:
     with pytest.raises(DataError, match="too few samples"):
