@@ -1,0 +1,78 @@
+"""Models written by hand, for figures and tests that need a known amount of work: one convolution, or a loop without an end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+FLOAT, BOOL = schema.TensorType.FLOAT32, schema.TensorType.BOOL
+
+
+def convolution(side: int, channels: int, seed: int = 0) -> bytes:
+    """Return a .tflite of one 3x3 float convolution from `channels` to `channels` on a `side` x `side` picture."""
+    weights = np.random.default_rng(seed).normal(size=(channels, 3, 3, channels)).astype("<f4")
+    picture = (1, side, side, channels)
+    options = schema.Conv2DOptionsT()
+    options.strideW = options.strideH = 1
+    tensors = [
+        _tensor("input", picture),
+        _tensor("weights", weights.shape, buffer=1),
+        _tensor("bias", (channels,), buffer=2),
+        _tensor("output", picture),
+    ]
+    graph = _graph(tensors, _operator(0, [0, 1, 2], [3], schema.BuiltinOptions.Conv2DOptions, options), [0], [3])
+    return _model([schema.BuiltinOperator.CONV_2D], [graph], [weights.tobytes(), bytes(4 * channels)])
+
+
+def endless() -> bytes:
+    """Return a .tflite that loads and never answers: a WHILE whose condition, x < 1e9, always holds."""
+    options = schema.WhileOptionsT()
+    options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
+    loop = _operator(0, [0], [1], schema.BuiltinOptions.WhileOptions, options)
+    compare = _operator(1, [0, 1], [2], schema.BuiltinOptions.LessOptions, schema.LessOptionsT())
+    same = _operator(2, [0], [1], schema.BuiltinOptions.AbsOptions, schema.AbsOptionsT())
+    graphs = [
+        _graph([_tensor("input", (1,)), _tensor("output", (1,))], loop, [0], [1]),
+        _graph([_tensor("x", (1,)), _tensor("limit", (1,), buffer=1), _tensor("holds", (1,), BOOL)], compare, [0], [2]),
+        _graph([_tensor("x", (1,)), _tensor("again", (1,))], same, [0], [1]),
+    ]
+    operators = [schema.BuiltinOperator.WHILE, schema.BuiltinOperator.LESS, schema.BuiltinOperator.ABS]
+    return _model(operators, graphs, [np.array([1e9], "<f4").tobytes()])
+
+
+def _tensor(name: str, shape: Sequence[int], dtype: int = FLOAT, buffer: int = 0) -> schema.TensorT:
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), dtype, buffer
+    return tensor
+
+
+def _operator(code: int, inputs: list[int], outputs: list[int], kind: int, options: object) -> schema.OperatorT:
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = code, inputs, outputs
+    operator.builtinOptionsType, operator.builtinOptions = kind, options
+    return operator
+
+
+def _graph(tensors: list[schema.TensorT], operator: schema.OperatorT, inputs: list[int], outputs: list[int]) -> schema.SubGraphT:
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, [operator], inputs, outputs
+    return graph
+
+
+def _model(operators: list[int], graphs: list[schema.SubGraphT], contents: list[bytes]) -> bytes:
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, graphs, [], [schema.BufferT()]
+    for operator in operators:
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = operator, min(operator, 127), 1
+        model.operatorCodes.append(code)
+    for content in contents:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(content, np.uint8)
+        model.buffers.append(buffer)
+    builder = flatbuffers.Builder(sum(map(len, contents)) + 4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
