@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgepipe.records import Block, RunOutcome, RunRecord, RuntimeIdentity, unpack_samples_ns
 from edgepipe.reports import stats
@@ -62,7 +63,7 @@ def spread(block: Block) -> Spread:
     """Return the figures of one block's samples. Raises ValueError for damaged samples."""
     samples = np.asarray(unpack_samples_ns(block.samples_ns_zlib), dtype=float)
 
-    def when_any(figure: Callable[[np.ndarray[tuple[int, ...], np.dtype[np.float64]]], float]) -> float | None:
+    def when_any(figure: Callable[[NDArray[np.float64]], float]) -> float | None:
         return float(figure(samples)) if len(samples) else None
 
     return Spread(

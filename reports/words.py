@@ -34,6 +34,13 @@ def percent(share: float | None, digits: int = 1) -> str:
     return DASH if share is None else f"{100 * share:.{digits}f} %"
 
 
+def share(metric: str, value: float | None) -> str:
+    """An accuracy in percent, any other metric (an AUC, an error) as it is."""
+    if metric == "accuracy" or value is None:
+        return percent(value)
+    return f"{value:.4f}"
+
+
 def time(nanoseconds: float | None) -> str:
     """Three digits in the unit that suits: '142 µs', '1.25 ms', '3.10 s'."""
     if nanoseconds is None:
@@ -100,7 +107,7 @@ def gate_value(gate: GateResult, value: float | None) -> str:
     if gate.gate.endswith("_us"):
         return microseconds(value)
     if gate.gate.endswith("_points") and value is not None:
-        return f"{signed(value)} points"
+        return f"{value:.2f} points"
     return measured(value)
 
 
@@ -113,3 +120,10 @@ def proof(proof: Proof) -> str:
     """'0.801 in the file' or '0.42 in the file; fails in conv2d, dense'."""
     found = f"{measured(proof.measured)} in the file"
     return found if proof.holds else f"{found}; fails in {', '.join(proof.failing) or 'the whole model'}"
+
+
+def count(number: float | None) -> str:
+    """2,734,336 -> '2.73 M'."""
+    if number is None:
+        return DASH
+    return whole(number) if number < 1e4 else f"{digits(number / 1e3)} k" if number < 1e6 else f"{digits(number / 1e6)} M"

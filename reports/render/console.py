@@ -170,7 +170,7 @@ def _gate_verdict(gate: GateResult) -> Text:
 def _answers(record: RunRecord) -> str:
     accuracy = record.accuracy
     assert accuracy is not None
-    value = words.percent(accuracy.value) if accuracy.metric == "accuracy" else f"{accuracy.value:.4f}"
+    value = words.share(accuracy.metric, accuracy.value)
     return f"{record.artefact_name} on {record.device.name}: {accuracy.metric} {value} of {accuracy.samples} samples"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edgepipe.cli.bench import bench
 from edgepipe.cli.cluster import cluster
+from edgepipe.cli.compare import compare
 from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
@@ -13,6 +14,7 @@ from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
+from edgepipe.cli.report import report
 from edgepipe.cli.verify import verify
 
 START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it", "Measure it", "Report it"
@@ -28,4 +30,6 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "export": (PROVE, export),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
+    "report": (REPORT, report),
+    "compare": (REPORT, compare),
 }

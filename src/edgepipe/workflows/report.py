@@ -60,5 +60,6 @@ def _youngest_of_each(runs: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
 
 
 def _page_name(compressions: tuple[CompressionRecord, ...], runs: tuple[RunRecord, ...]) -> str:
-    youngest = max((*compressions, *runs), key=lambda record: (record.started_utc, record.id))
+    records: tuple[CompressionRecord | RunRecord, ...] = (*compressions, *runs)
+    youngest = max(records, key=lambda record: (record.started_utc, record.id))
     return f"{youngest.started_utc[:10]}-{youngest.id[:8]}"

@@ -1,0 +1,103 @@
+"""Measurements as one tidy table: a row a block, so that pandas can group them by whatever is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from edgepipe.records import Block, RunOutcome, RunRecord, Snapshot
+from edgepipe.reports.summary import spread
+
+Cell = str | float | int | bool | None
+_NONE = Block(index=0, outcome=RunOutcome.OK)
+INTEGERS = (
+    *("model_bytes", "threads", "block", "warmup_invocations", "invocations"),
+    *("peak_memory_bytes", "model_memory_bytes", "accuracy_samples"),
+)
+
+
+def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """Return one row a block; a measurement without blocks has one row with an empty `block`."""
+    rows = [{**_run(record), **_block(block)} for record in records for block in (record.blocks or (None,))]
+    columns = [*_RUN_COLUMNS, *_block(None)]
+    table = pd.DataFrame(rows, columns=pd.Index(columns))
+    table["started_utc"] = pd.to_datetime(table["started_utc"], utc=True, format="ISO8601")
+    return table.astype(dict.fromkeys(INTEGERS, "Int64"))
+
+
+def _run(record: RunRecord) -> dict[str, Cell]:
+    device, runtime, accuracy, energy = record.device, record.runtime, record.accuracy, record.energy
+    return {
+        "run_id": record.id,
+        "kind": record.kind,
+        "started_utc": record.started_utc,
+        "artefact_sha256": record.artefact_sha256,
+        "artefact_name": record.artefact_name,
+        "model_bytes": record.model_bytes,
+        "device": device.name,
+        "board": device.board,
+        "serial": device.serial,
+        "arch": device.arch,
+        "emulated": device.emulated,
+        "runtime": runtime.name,
+        "runtime_version": runtime.version,
+        "delegate": runtime.delegate,
+        "threads": runtime.threads,
+        "outcome": str(record.outcome),
+        "reason": record.reason,
+        "accuracy_metric": accuracy.metric if accuracy else None,
+        "accuracy": accuracy.value if accuracy else None,
+        "accuracy_samples": accuracy.samples if accuracy else None,
+        "energy_uj": energy.energy_uj if energy else None,
+        "energy_uncertainty_uj_k2": energy.uncertainty_uj_k2 if energy else None,
+        "energy_method": energy.method if energy else None,
+    }
+
+
+_RUN_COLUMNS = (
+    *("run_id", "kind", "started_utc", "artefact_sha256", "artefact_name", "model_bytes"),
+    *("device", "board", "serial", "arch", "emulated", "runtime", "runtime_version", "delegate", "threads", "outcome", "reason"),
+    *("accuracy_metric", "accuracy", "accuracy_samples", "energy_uj", "energy_uncertainty_uj_k2", "energy_method"),
+)
+
+
+def _block(block: Block | None) -> dict[str, Cell]:
+    known = block or _NONE
+    figures = spread(known)
+    return {
+        "block": block.index if block else None,
+        "block_outcome": str(block.outcome) if block else None,
+        "block_reason": block.reason if block else None,
+        "load_us": _us(known.load_ns),
+        "first_us": _us(known.first_ns),
+        "median_us": _us(known.median_ns),
+        "p90_us": _us(figures.p90_ns),
+        "p99_us": _us(figures.p99_ns),
+        "min_us": _us(figures.min_ns),
+        "max_us": _us(figures.max_ns),
+        "mad_us": _us(figures.mad_ns),
+        "warmup_invocations": block.warmup_invocations if block else None,
+        "warmup_settled": block.warmup_settled if block else None,
+        "invocations": block.invocations if block else None,
+        "peak_memory_bytes": known.peak_memory_bytes,
+        "model_memory_bytes": known.model_memory_bytes,
+        "output_sha256": known.output_sha256,
+        **_conditions("before", known.before),
+        **_conditions("after", known.after),
+    }
+
+
+def _conditions(when: str, state: Snapshot) -> dict[str, Cell]:
+    return {
+        f"temperature_{when}_c": state.temperature_c,
+        f"clock_{when}_mhz": state.clock_mhz,
+        f"governor_{when}": state.governor,
+        f"throttle_bits_{when}": state.throttle_bits,
+        f"load_average_1m_{when}": state.load_average_1m,
+        f"other_processes_{when}": state.other_processes,
+    }
+
+
+def _us(nanoseconds: float | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1000
