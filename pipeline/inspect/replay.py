@@ -44,8 +44,9 @@ def respond(graph: Subgraph, start: int, value: float, products: int) -> Iterato
         if source is None or kernel is None or work > MOST_MACS or not op.outputs:
             continue
         try:
-            result = kernel(graph, op, source)
-        except (ValueError, IndexError, ZeroDivisionError):  # shapes and strides that do not fit each other: a damaged file
+            with np.errstate(all="ignore"):
+                result = kernel(graph, op, source)
+        except (ValueError, LookupError, ArithmeticError):  # shapes, strides or options that do not fit each other: a damaged file
             return
         if result.size > MOST_ELEMENTS or not np.isfinite(result).all():
             return
@@ -140,6 +141,13 @@ def _pooling(reduce: Callable[..., Array], fill: float) -> Callable[[Subgraph, O
     return kernel
 
 
+def _mean(seen: Array, axis: tuple[int, ...]) -> Array:
+    """Return the mean of what is not padding (NaN)."""
+    total: Array = np.nansum(seen, axis=axis)
+    mean: Array = total / np.maximum(np.count_nonzero(~np.isnan(seen), axis=axis), 1)
+    return mean
+
+
 def _reshape(graph: Subgraph, op: Op, source: Array) -> Array:
     return source.reshape(graph.tensors[op.outputs[0]].shape)
 
@@ -154,7 +162,7 @@ KERNELS: dict[str, Callable[[Subgraph, Op, Array], Array]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _dense,
     "MAX_POOL_2D": _pooling(np.max, -math.inf),
-    "AVERAGE_POOL_2D": _pooling(np.nanmean, math.nan),
+    "AVERAGE_POOL_2D": _pooling(_mean, math.nan),
     "RESHAPE": _reshape,
     "QUANTIZE": _same,
 }
