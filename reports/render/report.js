@@ -43,7 +43,9 @@
     const box = mark.getBoundingClientRect();
     show(mark, box.left + box.width / 2, box.top);
   });
-  document.addEventListener("focusout", hide);
+  document.addEventListener("focusout", (event) => {
+    if (shown && shown === markOf(event)) hide();
+  });
   document.addEventListener("scroll", hide, { passive: true, capture: true });
 
   document.addEventListener("keydown", (event) => {
