@@ -58,6 +58,11 @@ def test_a_users_file_does_not_hide_the_standard_library_from_us(tmp_path: Path)
     assert data.load("mydata:load", base=tmp_path).samples == 3
 
 
+def test_a_users_file_goes_before_an_installed_package_of_the_same_name(tmp_path: Path) -> None:
+    write(tmp_path, "def load():\n    return np.ones((5, 2))", name="iniconfig.py")
+    assert data.load("iniconfig:load", base=tmp_path).samples == 5
+
+
 def test_prints_are_kept_from_our_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "def load():\n    print('x' * 3_000_000)\n    return np.ones((3, 2))")
     assert data.load("mydata:load", base=tmp_path).samples == 3

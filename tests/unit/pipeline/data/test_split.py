@@ -99,6 +99,11 @@ def test_calibration_takes_as_many_as_asked_and_every_class(labels: list[float],
         assert chosen.labels is not None and set(chosen.labels.tolist()) == set(labels)
 
 
+def test_calibration_includes_a_rare_class() -> None:
+    chosen = calibration(numbered([0.0] * 300 + [1.0] * 2), 10, seed=0)
+    assert chosen.labels is not None and chosen.labels.tolist() == [0] * 9 + [1]
+
+
 def test_calibration_without_samples_is_refused() -> None:
     with pytest.raises(DataError, match="at least one sample"):
         calibration(numbered([0, 1]), 0, seed=0)

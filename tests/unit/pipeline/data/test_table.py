@@ -32,7 +32,7 @@ def refusal(path: Path) -> str:
         "a;b;label\r\n1;2,5;0\r\n-3;40,0;1\r\n",
         "a\tb\tLabel\n 1 \t2.5\t0\n\n-3\t40\t1\n\n",
         "a|b|y\r1|2.5|0\r-3|40|1",
-        '\ufeff"a","b","class"\n"1","2.5","0"\n"-3","40","1"\n',
+        '\ufeffclass,"a","b"\n0,"1","2.5"\n1,"-3","40"\n',
         "a,b,what\n1,2.5,0.0\n-3,40,1.0\n",
     ],
     ids=[
