@@ -49,7 +49,11 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a model is run. `runtime` is a name of the agent's table of runtimes."""
+    """How a model is run. `runtime` is a name of the agent's table of runtimes.
+
+    `memory_limit_bytes` is what the model may add to its process, None: what is free; `deadline_s` the longest time without a sign
+    of life from it, so that a slow model is not taken for a hung one.
+    """
 
     runtime: str = "litert"
     delegate: str = "xnnpack"

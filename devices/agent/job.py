@@ -12,7 +12,7 @@ from .lines import Message, claim_stdout, decode, write_line
 from .runtimes import RUNTIMES
 from .runtimes.model import Model
 
-SIGN_EVERY_S = 1.0
+SIGN_EVERY_S = 0.5
 
 
 class Job:
@@ -39,7 +39,7 @@ class Job:
         limits.limit_memory(self.request["memory_limit_bytes"])
 
     def alive(self) -> None:
-        """Say, at most once a second, that this is not hanging."""
+        """Say, at most twice a second, that this is not hanging."""
         if monotonic() - self._signed >= SIGN_EVERY_S:
             self._signed = monotonic()
             write_line(self._out, {"alive": True})

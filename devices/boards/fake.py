@@ -49,7 +49,7 @@ class FakeBoard:
 
     def measure(self, sha256: str, request: BlockRequest) -> Block:
         """Return a known block, or fail as told."""
-        hardware = self._with_model(sha256)
+        hardware = self._opened()
         second = request.index == 1
         if Fault.SLOW in hardware.faults or (second and Fault.DIES in hardware.faults):
             raise DeviceUnreachable(f"{hardware.name} said nothing for {request.options.deadline_s:g} s")
@@ -59,7 +59,8 @@ class FakeBoard:
 
     def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
         """Answer each sample with its bytes backwards."""
-        hardware = self._with_model(sha256)
+        hardware = self._opened()
+        hardware.require(sha256)
         if Fault.CRASH in hardware.faults:
             raise ModelRejected(f"{hardware.name} could not run the model: it crashed with SIGSEGV")
         for sample in samples:
@@ -74,9 +75,3 @@ class FakeBoard:
         if not self._holds:
             raise DeviceUnreachable(f"{self._hardware.name} is not open")
         return self._hardware
-
-    def _with_model(self, sha256: str) -> FakeHardware:
-        hardware = self._opened()
-        if sha256 not in hardware.models:
-            raise InfrastructureError(f"{hardware.name} has no model {sha256:.12}")
-        return hardware

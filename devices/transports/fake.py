@@ -57,8 +57,14 @@ class FakeHardware:
             raise InfrastructureError(f"{self.name}: another file arrived than was announced ({sha256:.12})")
         self.models[sha256] = content
 
+    def require(self, sha256: str) -> None:
+        """Raise InfrastructureError for a model that was never pushed."""
+        if sha256 not in self.models:
+            raise InfrastructureError(f"{self.name} has no model {sha256:.12}")
+
     def block(self, sha256: str, index: int) -> Message:
         """Return block `index`: samples within 1 % around the latency, the same ones every time."""
+        self.require(sha256)
         snapshot = {"temperature_c": 40.0, "clock_mhz": 1500.0, "governor": "performance", "throttle_bits": 0}
         second = index == 1
         block: Message = {"index": index, "before": snapshot, "after": dict(snapshot)}
@@ -117,6 +123,8 @@ class FakeTransport:
     def start_agent(self, agent: str, *, deadline_s: float) -> FakeChannel:
         """Return a channel to what answers like the agent."""
         self._check_open()
+        if agent not in self._hardware.files:
+            raise DeviceUnreachable(f"there is no agent at {agent}")
         channel = FakeChannel(self._hardware, hashlib.sha256(self._hardware.files[agent]).hexdigest())
         self._channels.append(channel)
         return channel
@@ -213,6 +221,7 @@ class FakeChannel:
         return None if Fault.SLOW in faults else self._hardware.block(message["sha256"], index)
 
     def _predict(self, message: Message) -> None:
+        self._hardware.require(message["sha256"])
         self._predicting = message["id"]
         if Fault.CRASH in self._hardware.faults:
             self._child({"ended": "it crashed with SIGSEGV"})

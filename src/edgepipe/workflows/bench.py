@@ -51,4 +51,7 @@ def model_facts(model: Path) -> ModelFacts:
         content = model.read_bytes()
     except OSError as exc:
         raise ModelFileError(f"cannot read {model}: {exc.strerror}", todo="Give the path of a .tflite file.") from exc
-    return read_facts(content)
+    try:
+        return read_facts(content)
+    except ModelFileError as exc:
+        raise ModelFileError(f"{model}: {exc.what}", cause=exc.cause, todo=exc.todo, problems=exc.problems) from exc
