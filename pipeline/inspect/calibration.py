@@ -72,13 +72,15 @@ def _constant_input(graph: Subgraph) -> Iterator[str]:
     low, high = _range(graph.tensors[start])
     name = graph.tensors[start].name
     value = high if low == 0 else low
-    if 0 in (low, high) and high - low >= NO_WIDTH and _replays(graph, start, value):
-        yield f"{name}: every range is what an input of {value:.4g} everywhere gives, so the calibration data was constant"
-    elif high - low >= NO_WIDTH and _like_zeros(graph, start):
+    if high - low < NO_WIDTH:
+        return
+    if _like_zeros(graph, start):
         yield (
             f"{name}: the ranges behind it are what an input of zeros gives, "
             f"so the calibration data ({low:.3g} to {high:.3g}) was far smaller than what the model was trained on"
         )
+    elif 0 in (low, high) and _replays(graph, start, value):
+        yield f"{name}: every range is what an input of {value:.4g} everywhere gives, so the calibration data was constant"
 
 
 def _first_quantised(graph: Subgraph) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import DataError
+from edgepipe.pipeline.data.npz import read_arrays
+from edgepipe.pipeline.data.request import LARGEST_BYTES
 from edgepipe.pipeline.inspect.verify import Problem
 from edgepipe.records import ModelFacts, TensorPort
 
 INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 MOST_SATURATED = 0.01  # share of the values
 FEWEST_LEVELS = 32  # of 256: then five of eight bits are left
-LARGEST_ARRAY = 1 << 28  # elements
 FIX = "Calibrate with data like this, and scale the inputs on the device as here."
 
 
@@ -26,24 +26,13 @@ def check_inputs(data: Path, facts: ModelFacts) -> tuple[Problem, ...]:
     `data` is an .npz with one array per input, named after it; for a model with one input any first array whose samples have its
     size does. Raises DataError for a file or arrays that cannot be used.
     """
-    arrays = _load(data)
+    arrays = read_arrays(data, largest_bytes=LARGEST_BYTES)
     return tuple(
         problem
         for port in facts.inputs
         if port.scale and port.zero_point is not None and port.dtype in INTEGER_RANGES
         for problem in _check(port, _array_for(port, facts, arrays, data))
     )
-
-
-def _load(data: Path) -> Mapping[str, NDArray[np.generic]]:
-    try:
-        with np.load(data, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, MemoryError) as exc:
-        raise DataError(f"cannot read {data}: {exc}", cause="not an .npz of plain arrays") from exc
-    except AttributeError as exc:  # a single .npy array
-        raise DataError(f"{data} is a single array", todo="Save it with np.savez(path, x=array).") from exc
-    return arrays
 
 
 def _array_for(port: TensorPort, facts: ModelFacts, arrays: Mapping[str, NDArray[np.generic]], data: Path) -> NDArray[np.generic]:
@@ -72,5 +61,5 @@ def _check(port: TensorPort, array: NDArray[np.generic]) -> Iterator[Problem]:
     if saturated > MOST_SATURATED:
         seen = f"{values.min():.4g} to {values.max():.4g}"
         yield Problem(where=where, reason=f"{saturated:.1%} of the values ({seen}) lie outside of {real} and saturate", fix=FIX)
-    if used < min(FEWEST_LEVELS, np.unique(values).size):
+    elif used < min(FEWEST_LEVELS, np.unique(values).size):
         yield Problem(where=where, reason=f"the data uses {used} of {highest - lowest + 1} levels ({real})", fix=FIX)
