@@ -71,6 +71,13 @@ def compare(
     raise UsageError("one is a measurement, the other a run of a recipe", todo="Give two of the same kind.")
 
 
+def comparable(a: RunRecord | CompressionRecord, b: RunRecord | CompressionRecord) -> bool:
+    """Whether two measurements ended well and were made in the same way."""
+    if not isinstance(a, RunRecord) or not isinstance(b, RunRecord):
+        return False
+    return a.outcome is b.outcome is RunOutcome.OK and a.kind == b.kind and _run_key(a) == _run_key(b)
+
+
 def _compare_runs(a: RunRecord, b: RunRecord, control: tuple[RunRecord, RunRecord] | None) -> Comparison:
     for record in (a, b, *(control or ())):
         if record.outcome is not RunOutcome.OK:

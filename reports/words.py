@@ -127,3 +127,8 @@ def count(number: float | None) -> str:
     if number is None:
         return DASH
     return whole(number) if number < 1e4 else f"{digits(number / 1e3)} k" if number < 1e6 else f"{digits(number / 1e6)} M"
+
+
+def bits(value: int | None) -> str | None:
+    """0x50005 -> '0x50005'; None stays unknown."""
+    return None if value is None else f"{value:#x}"

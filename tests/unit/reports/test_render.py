@@ -18,6 +18,7 @@ from edgepipe.reports.compare import compare
 from edgepipe.reports.render import charts, console, layers
 from edgepipe.reports.render import html as page
 from edgepipe.reports.render.html import html_report
+from edgepipe.reports.render.markdown import markdown_report
 
 Runs = dict[str, RunRecord]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [red]{{7*7}}[/] | \x1b[31m & </title></svg>"
@@ -244,6 +245,25 @@ def test_a_ledger_without_its_artefacts_still_renders(compression: CompressionRe
     record = dataclasses.replace(compression, rows=(alone,), artefacts=(), gates=())
     assert alone.stage in html_report([record], [])
     assert alone.stage in on_terminal(console.compression(record))
+
+
+# Markdown ---------------------------------------------------------------------------------------------------------------
+
+
+def test_markdown_has_a_row_a_stage_a_gate_and_a_measurement(compression: CompressionRecord, runs: Runs) -> None:
+    text = markdown_report([compression], list(runs.values()))
+    assert "| quantize | 98.1 kB | 23.3 kB | 12.4× |" in text
+    assert "| gzip\\_bytes | 20,000 B | 23,312 B | ✗ **missed** |" in text
+    assert "_246 ms of virtual time_" in text
+    assert {line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")} == {11, 5, 8}
+
+
+def test_a_name_makes_no_link_no_mention_and_no_cell_in_markdown(runs: Runs) -> None:
+    name = "[x](http://evil) @maintainer #12 a|b <b> `code`\n# title ![i](j)"
+    text = markdown_report([], [dataclasses.replace(runs["local-float"], artefact_name=name)])
+    assert len(text.splitlines()) == 3
+    assert not re.search(r"(?<!\\)[\[\]<`]|@maintainer|#12|http://", text)
+    assert "\\|b" in text
 
 
 # Geometry ---------------------------------------------------------------------------------------------------------------
