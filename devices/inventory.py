@@ -126,21 +126,6 @@ BUILT_IN = Inventory(devices={"local": DeviceEntry(name="local", board="linux", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Device:
-    """A device as it stands in the file: its transport is read by its kind."""
-
-    board: Literal["linux", "coral", "mcu", "fake"]
-    target: Literal["host", "pi", "coral", "mcu"]
-    transport: dict[str, Any]
-    labels: dict[str, str] = field(default_factory=dict)
-    hardware: str | None = None
-    power: PowerEntry | None = None
-    flash: FlashEntry | None = None
-    emulated: bool = False
-    clock_mhz: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class _File:
     """The inventory file."""
 
@@ -182,22 +167,23 @@ def read_inventory(path: Path) -> Inventory:
 
 def _device(name: str, content: dict[str, Any], problems: list[str]) -> Iterator[DeviceEntry]:
     """Yield the device, or add what is wrong with it to `problems`."""
-    here = f"devices.{name}"
-    transport = content.get("transport")
-    link: Link | None = None
-    if isinstance(transport, dict):
-        link = _collect(problems, f"{here}.transport", lambda: _link(transport))
-    device = _collect(problems, here, lambda: parse(_Device, content, source=here, error=InventoryError))
+    here, fields, link = f"devices.{name}", {**content, "name": name}, None
+    if "name" in content:
+        problems.append(f'{here}: unknown key "name"; a device is called what stands before its colon')
+    if "transport" in content:
+        link = _collect(problems, f"{here}.transport", lambda: _link(content["transport"]))
+        fields["transport"] = link or LocalLink()  # what is wrong with it is told already
+    device = _collect(problems, here, lambda: parse(DeviceEntry, fields, source=here, error=InventoryError))
     if device and link:
-        values = {key: getattr(device, key) for key in _Device.__dataclass_fields__}
-        yield DeviceEntry(name=name, **{**values, "transport": link})
+        yield device
 
 
-def _link(content: dict[str, Any]) -> Link:
-    kind = content.get("kind")
+def _link(content: object) -> Link:
+    """Return the link of a kind. Raises InventoryError with its problems."""
+    kind = content.get("kind") if isinstance(content, dict) else None
     if kind not in LINKS:
-        problem = '"kind" is missing' if kind is None else f'unknown kind "{kind}".{suggestion(str(kind), list(LINKS))}'
-        raise InventoryError("", problems=[problem])
+        given = "a transport needs a kind." if kind is None else f'unknown kind "{kind}".'
+        raise InventoryError("", problems=[given + suggestion(str(kind), list(LINKS))])
     return parse(LINKS[kind], content, source="", error=InventoryError)
 
 

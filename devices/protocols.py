@@ -104,7 +104,7 @@ class Board(Protocol):
         """Say what this board offers a model."""
 
     def runtime(self, options: RunOptions) -> RuntimeIdentity:
-        """Say what would run a model under `options`. Raises ModelRejected where the board has no such runtime."""
+        """Say what would run a model. Raises UsageError for unknown names, ModelRejected for what is not installed there."""
 
     def push(self, model: Path, sha256: str) -> None:
         """Bring a model; nothing is sent when the board has it already. Raises InfrastructureError where the hash differs there."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from edgepipe.records import Block, RunOutcome
 
 DROPPED_SHARE = 0.2
+CLOCK_TOLERANCE = 0.01  # what a pinned clock is seen to jitter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def _fault(block: Block, artefact_sha256: str, output_sha256: str | None, clock_
     if before != after:
         return f"the throttle bits changed from {_bits(before)} to {_bits(after)}"
     clocks = [moment.clock_mhz for moment in (block.before, block.after) if moment.clock_mhz is not None]
-    if clock_mhz is not None and clocks and min(clocks) < clock_mhz:
+    if clock_mhz is not None and clocks and min(clocks) < clock_mhz * (1 - CLOCK_TOLERANCE):
         return f"the clock was {min(clocks):g} MHz, below the pinned {clock_mhz:g} MHz"
     return ""
 

@@ -1,6 +1,7 @@
 """Where the agent keeps its state, the lock on the board, and the store of models."""
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -70,7 +71,10 @@ class Store:
     """Models by their hash: store/sha256-<hex>/model.tflite, written whole or not at all, never changed."""
 
     def __init__(self, folder: str) -> None:
+        """Open the store; what an agent that was killed left half-written is deleted (we hold the lock)."""
         self._folder = os.path.join(folder, "store")
+        for part in glob.glob(os.path.join(glob.escape(self._folder), ".part-*")):
+            os.unlink(part)
 
     def path(self, sha256: str) -> Optional[str]:
         """Return where the model is, or None."""

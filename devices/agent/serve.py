@@ -15,7 +15,7 @@ from . import conditions
 from .child import Child, Outbox
 from .home import Busy, Lock, Store, WrongHash, file_sha256, home
 from .lines import LineBuffer, Message, claim_stdout, decode, write_line
-from .runtimes import Unavailable, choose
+from .runtimes import Unavailable, Unknown, choose
 
 HEARTBEAT_S = 60.0
 FAREWELL_S = 1.0
@@ -118,6 +118,8 @@ class Server:
             answer = command(message)
         except Refused as exc:
             self._refuse(number, exc.slug, str(exc))
+        except Unknown as exc:
+            self._refuse(number, "usage", str(exc))
         except Unavailable as exc:
             self._refuse(number, "model-rejected", str(exc))
         except WrongHash as exc:

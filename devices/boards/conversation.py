@@ -54,6 +54,8 @@ class Conversation:
         """Return what the answer to request `number` holds under `key`; whatever else is said meanwhile is passed over."""
         end = monotonic() + deadline_s
         while True:
+            if monotonic() >= end:
+                raise DeviceUnreachable(f"{self._device} did not answer by its deadline")
             message = self._receive(end)
             if message.get("id") != number:
                 continue

@@ -17,6 +17,10 @@ from . import litert, tflm
 RUNTIMES: Dict[str, ModuleType] = {"litert": litert, "tflm": tflm}
 
 
+class Unknown(Exception):
+    """Nobody can run models that way: a name that is not in the tables."""
+
+
 class Unavailable(Exception):
     """This board cannot run models that way."""
 
@@ -31,18 +35,18 @@ class Choice(NamedTuple):
 
 
 def choose(name: str, delegate: str, threads: int) -> Choice:
-    """Return what really runs under these wishes, without importing it. Raises Unavailable."""
+    """Return what really runs under these wishes, without importing it. Raises Unknown and Unavailable."""
     if name not in RUNTIMES:
-        raise Unavailable("there is no runtime %r; known are %s" % (name, ", ".join(sorted(RUNTIMES))))
+        raise Unknown("there is no runtime %r; known are %s" % (name, ", ".join(sorted(RUNTIMES))))
     runtime = RUNTIMES[name]
     if not importlib.util.find_spec(runtime.MODULE):
-        raise Unavailable("the runtime %s is not installed for %s (pip install %s)" % (name, sys.executable, runtime.PACKAGE))
+        raise Unavailable("the runtime %s is not installed: %s -m pip install %s" % (name, sys.executable, runtime.PACKAGE))
     if len(runtime.DELEGATES) == 1:
         delegate = runtime.DELEGATES[0]
     if delegate not in runtime.DELEGATES:
-        raise Unavailable("%s has no delegate %r; known are %s" % (name, delegate, ", ".join(runtime.DELEGATES)))
+        raise Unknown("%s has no delegate %r; known are %s" % (name, delegate, ", ".join(runtime.DELEGATES)))
     if threads < 1:
-        raise Unavailable("a model needs at least one thread")
+        raise Unknown("a model needs at least one thread")
     return Choice(name, _version(runtime.PACKAGE) or "unknown", delegate, threads if runtime.THREADED else 1)
 
 

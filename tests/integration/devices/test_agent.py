@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,7 +23,7 @@ from benchmarks.synthetic import convolution
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, ModelRejected
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, ModelRejected, UsageError
 from edgepipe.records import Block, RunOutcome
 
 QUICK = BlockRequest(index=0, warmup_max_s=0.5, min_s=0.02)
@@ -114,6 +116,21 @@ def test_a_memory_limit_too_small_for_the_model_rejects_it(board: LinuxBoard, kw
     assert measure(board, kws, RunOptions(memory_limit_bytes=1 << 30)).outcome is RunOutcome.OK
 
 
+def test_damaged_models_cost_a_block_each_and_never_the_agent(
+    board: LinuxBoard, kws: Path, tmp_path: Path, agent_home: Path
+) -> None:
+    agent, random, damaged = holder_of(agent_home), Random(0), tmp_path / "damaged.tflite"
+    outcomes = []
+    for _ in range(30):
+        content = bytearray(kws.read_bytes())
+        content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+        damaged.write_bytes(content)
+        outcomes.append(measure(board, damaged, RunOptions(deadline_s=5.0)).outcome)
+    assert set(outcomes) == {RunOutcome.OK, RunOutcome.REJECTED}
+    assert holder_of(agent_home) == agent
+    assert measure(board, kws).outcome is RunOutcome.OK
+
+
 def test_a_file_that_the_runtime_refuses_is_rejected_with_its_words(board: LinuxBoard, refused: Path) -> None:
     block = measure(board, refused)
     assert block.outcome is RunOutcome.REJECTED
@@ -128,8 +145,21 @@ def test_a_file_that_the_runtime_refuses_is_rejected_with_its_words(board: Linux
     ],
 )
 def test_what_the_board_cannot_run_is_said_before_it_runs(board: LinuxBoard, options: RunOptions, words: str) -> None:
-    with pytest.raises(ModelRejected, match=words):
+    with pytest.raises(UsageError, match=words):
         board.runtime(options)
+
+
+def test_the_agent_runs_under_the_oldest_python_and_says_what_is_missing_there(good: Path) -> None:
+    if not shutil.which("python3.7") or subprocess.run(["python3.7", "-c", ""], check=False).returncode:
+        pytest.skip("no python3.7 here; pyenv install 3.7 brings it")
+    board = LinuxBoard("old", LocalTransport(python="python3.7"))
+    board.open()
+    try:
+        board.push(good, hashlib.sha256(good.read_bytes()).hexdigest())
+        with pytest.raises(ModelRejected, match="pip install ai-edge-litert"):
+            board.runtime(RunOptions())
+    finally:
+        board.close()
 
 
 def test_predicting_with_a_model_that_hangs_is_rejected(board: LinuxBoard, hanging: Path, good: Path) -> None:
@@ -209,6 +239,7 @@ def test_heartbeats_keep_an_idle_board_and_their_absence_frees_it(agent_home: Pa
 HOST = """
 import hashlib, sys
 from pathlib import Path
+from random import Random
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.protocols import BlockRequest
 from edgepipe.devices.transports.local import LocalTransport

@@ -35,6 +35,14 @@ def test_another_file_than_announced_leaves_nothing_behind(tmp_path: Path) -> No
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_what_a_killed_agent_left_half_written_is_cleaned_up(tmp_path: Path) -> None:
+    half = tmp_path / "store" / ".part-4711"
+    half.parent.mkdir()
+    half.write_bytes(CONTENT[:3])
+    Store(str(tmp_path))
+    assert not half.exists()
+
+
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 63, "G" * 64, f"{'0' * 63}/"])
 def test_what_is_no_hash_reaches_no_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongHash, match="is no sha256"):

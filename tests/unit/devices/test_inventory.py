@@ -87,6 +87,8 @@ devices:
         ("schema: 1\ndevices: {}\n", "names no board"),
         ("schema: 1\ndevices: {a: {board: linux, target: host}}\n", "transport"),
         ("schema: 1\ndevices: {a: 5}\n", "devices.a"),
+        ("schema: 1\ndevices: {a: {board: linux, target: host, transport: 5}}\n", "a transport needs a kind"),
+        ("schema: 1\ndevices: {a: {name: b, board: linux, target: host, transport: {kind: local}}}\n", 'unknown key "name"'),
     ],
 )
 def test_an_incomplete_inventory_is_refused(tmp_path: Path, text: str, word: str) -> None:
