@@ -13,6 +13,7 @@ from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.events import Emit, Note
+from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5
 
 TOLERANCE = 1e-5  # max|a - b| <= TOLERANCE * max(1, max|a|)
 PROBES = 16
@@ -36,11 +37,7 @@ def load_model(source: str, base: Path, emit: Emit) -> Any:
     Raises ModelFileError, or UnsupportedModel naming the layers; also where the rebuilt model computes something else.
     """
     path = base / source
-    if path.suffix == ".h5" or path.suffix == ".hdf5":
-        raise UnsupportedModel(
-            f"{source}: .h5 files can hold code, and are not loaded",
-            todo="Save it again: model.save('model.keras'), from the code that made it.",
-        )
+    refuse_hdf5(path)
     if path.is_dir():
         return _saved_model(path)
     if ":" in source and not path.exists():
@@ -50,8 +47,6 @@ def load_model(source: str, base: Path, emit: Emit) -> Any:
 
 def _from_archive(path: Path, emit: Emit) -> Any:
     import tf_keras
-
-    from edgepipe.pipeline.inspect.keras_archive import read_archive
 
     archive = read_archive(path)
     try:

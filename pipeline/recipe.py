@@ -122,7 +122,7 @@ def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) 
         recipe = parse(Recipe, {**content, "name": name, "base": str(base)}, source=source, error=RecipeError)
     except RecipeError as exc:
         problems += exc.problems
-    problems += stage_problems(content.get("stages"))
+    problems += stage_problems(content.get("stages"), has_data=content.get("data") is not None)
     if recipe is not None:
         problems += _value_problems(recipe)
     if problems or recipe is None:
@@ -131,8 +131,8 @@ def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) 
     return recipe
 
 
-def stage_problems(stages: Any) -> list[str]:
-    """Return what is wrong with the list of stages: names, parameters, order."""
+def stage_problems(stages: Any, *, has_data: bool) -> list[str]:
+    """Return what is wrong with the list of stages: names, parameters, order, missing data."""
     from edgepipe.pipeline.stages import STAGES
     from edgepipe.pipeline.stages.protocol import Form
 
@@ -158,6 +158,10 @@ def stage_problems(stages: Any) -> list[str]:
             problems += [f"stage {number} ({name}): {problem}" for problem in exc.problems]
             continue
         problems += [f"stage {number} ({name}): {problem}" for problem in stage.check()]
+        if stage.needs_data and not has_data:
+            problems.append(
+                f"stage {number} ({name}) needs training data: data: {{train: …}} in a recipe, --data on the command line"
+            )
         if stage.gives is Form.TFLITE:
             finished = name
     return problems

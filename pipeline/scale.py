@@ -7,34 +7,35 @@ from typing import Any
 from edgepipe.errors import DataError
 
 SAMPLES = 256
-CLEARLY = 0.2
+CLEARLY = 4.0  # times lower loss in the other scale
+SMALLEST_LOSS = 0.1  # nats; below it the data fits, whatever another scale would give
 
 
-def check_scale(model: Any, inputs: Any, labels: Any) -> None:
-    """Raise DataError where the model answers much better to the data in another scale: 0..255 fed to a 0..1 model, or the reverse.
+def check_scale(model: Any, inputs: dict[str, Any], labels: Any, loss: Any) -> None:
+    """Raise DataError where the model fits the data far better in another scale: 0..255 fed to a 0..1 model, or the reverse.
 
-    At most SAMPLES samples with whole-number labels are asked; a share of right answers better by CLEARLY is taken for a sign.
+    Asked with at most SAMPLES samples and a cross-entropy, which punishes the over-confidence of a wrong scale; accuracy does not,
+    since a ReLU network with small biases decides nearly the same at any scale. Other losses are not asked.
     """
     import numpy as np
+    import tf_keras
 
-    arrays = [np.asarray(values[:SAMPLES]) for values in inputs.values()]
-    largest = max(float(np.max(np.abs(values))) for values in arrays)
-    if labels is None or len(model.output_shape) != 2 or model.output_shape[-1] < 2 or not largest > 0:
+    if labels is None or "entropy" not in str(loss).lower():
         return
-    truth = np.asarray(labels[:SAMPLES])
-    given = _share_right(model, arrays, truth)
+    arrays = [np.asarray(values[:SAMPLES], dtype="float32") for values in inputs.values()]
+    largest = max(float(np.max(np.abs(values))) for values in arrays)
     factor, words = (1 / 255, "divided by 255") if largest > 2 else (255.0, "times 255")
-    better = _share_right(model, [values * factor for values in arrays], truth)
-    if better > given + CLEARLY:
+    measure, truth = tf_keras.losses.get(loss), np.asarray(labels[:SAMPLES])
+    given, other = (_mean_loss(model, [values * by for values in arrays], truth, measure) for by in (1.0, factor))
+    if given > SMALLEST_LOSS and other * CLEARLY < given:
         raise DataError(
-            f"the data has another scale than the model was trained on: {given:.0%} right as it is, {better:.0%} {words}",
+            f"the data has another scale than the model was trained on: its loss is {given:.3g} as it is, {other:.3g} {words}",
             cause="pictures as 0..255 for a model that takes 0..1, or the reverse",
             todo="Scale the data as in training; for image folders: data: {scale: 255}.",
         )
 
 
-def _share_right(model: Any, arrays: list[Any], truth: Any) -> float:
+def _mean_loss(model: Any, arrays: list[Any], truth: Any, measure: Any) -> float:
     import numpy as np
 
-    answers = np.asarray(model(arrays[0] if len(arrays) == 1 else arrays, training=False))
-    return float(np.mean(np.argmax(answers, axis=-1) == truth.reshape(-1)))
+    return float(np.mean(measure(truth, model(arrays[0] if len(arrays) == 1 else arrays, training=False))))

@@ -90,9 +90,9 @@ def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str]) 
         model = load_model(source, Path(base), emit)
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
-    if probe is not None:
-        check_scale(model, probe.inputs, probe.labels)
     loss = loss_for(model, probe.labels if probe else None, emit)
+    if probe is not None:
+        check_scale(model, probe.inputs, probe.labels, loss)
     rate = getattr(getattr(model, "optimizer", None), "learning_rate", None)
     with step(emit, "convert to float32"):
         _write(Path(to), convert(model, "float32"), model)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
+from edgepipe.records import TensorPort
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.data import Dataset
@@ -23,11 +25,13 @@ def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes
     import tensorflow as tf
 
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
+    named = list(zip(names, model.inputs, strict=True))
 
     def run(*tensors: Any) -> Any:
         return model(tensors[0] if len(tensors) == 1 else list(tensors), training=False)
 
-    specs = [tf.TensorSpec((1, *_fixed(tensor)), tensor.dtype, name=name) for tensor, name in zip(model.inputs, names, strict=True)]
+    require_fixed_inputs([TensorPort(name=name, shape=_shape(tensor), dtype=tensor.dtype.name) for name, tensor in named])
+    specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=name) for name, tensor in named]
     function = tf.function(run).get_concrete_function(*specs)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     if dtype != "float32":
@@ -48,15 +52,8 @@ def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes
         ) from exc
 
 
-def _fixed(tensor: Any) -> tuple[int, ...]:
-    shape = tuple(tensor.shape[1:])
-    if None in shape:
-        raise UnsupportedModel(
-            f'input "{tensor.name}" has an open dimension: {("batch", *shape)}',
-            cause="the model was built for inputs of any size",
-            todo="Give the Input layer a fixed shape; a board needs to know how much memory to set aside.",
-        )
-    return shape
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return tuple(-1 if size is None else size for size in tensor.shape)
 
 
 def _samples(names: list[str], calibration: Dataset | None) -> Iterator[list[Any]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from edgepipe.records import TensorPort
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 LARGEST_CONFIG_BYTES = 64 << 20
+DEEPEST_CONFIG = 100
 LARGEST_RATIO = 100  # of unpacked to packed; trained weights hardly compress at all
 MODULES = ("keras", "tf_keras", "builtins")
 CODE = {
     "Lambda": "a Lambda holds Python code",
     "TFSMLayer": "a TFSMLayer runs a foreign graph",
-    "__lambda__": "a lambda holds Python code",
+    "__lambda__": "a Lambda holds Python code",
 }
 
 
@@ -57,15 +60,15 @@ def read_archive(path: Path) -> KerasArchive:
         raise ModelFileError(
             f"there is no model at {path}", cause="a typo, or another current folder", todo="Check the path."
         ) from exc
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as exc:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, OSError) as exc:
         raise ModelFileError(
             f"{path} is not a .keras file: {exc}", cause="the file is empty, cut short or in another format"
         ) from exc
-    foreign = [*_foreign(config)]
+    foreign = list(dict.fromkeys(_foreign(config)))
     if foreign:
         raise UnsupportedModel(
             f"{path} holds code of its own, which is not run",
-            problems=list(dict.fromkeys(foreign)),
+            problems=foreign,
             cause="a subclassed model, a Lambda or a custom layer",
             todo="Build the model from Keras layers (functional or Sequential); move preprocessing in front of it.",
         )
@@ -74,6 +77,26 @@ def read_archive(path: Path) -> KerasArchive:
     first = [layer.get("class_name") for layer in layers[: len(inputs) + 2] if isinstance(layer, dict)]
     rescales = bool({"Rescaling", "Normalization", "BatchNormalization"} & {*first})
     return KerasArchive(keras_version=str(metadata.get("keras_version", "0")), config=config, inputs=inputs, rescales=rescales)
+
+
+def refuse_hdf5(path: Path) -> None:
+    """Raise UnsupportedModel for an HDF5 model: it can hold code that Keras 2 runs without asking."""
+    if path.suffix in (".h5", ".hdf5"):
+        raise UnsupportedModel(
+            f"{path}: .h5 models can hold code, and are not loaded",
+            todo="Save it again as model.save('model.keras'), with the code that made it.",
+        )
+
+
+def require_fixed_inputs(inputs: Sequence[TensorPort]) -> None:
+    """Raise UnsupportedModel that lists every input with an open dimension besides the batch."""
+    if problems := [f'input "{port.name}" is {port.shape}; -1 is open' for port in inputs if -1 in port.shape[1:]]:
+        raise UnsupportedModel(
+            "the model takes inputs of any size",
+            problems=problems,
+            cause="an Input layer with None in its shape",
+            todo="Give the Input layer a fixed shape; a board needs to know how much memory to set aside.",
+        )
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,26 +122,39 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict
     return config, metadata
 
 
-def _foreign(node: Any, owner: str = "the model") -> Iterator[str]:
-    """Yield one line for each object in a configuration that would bring code along."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _foreign(item, owner)
-    if not isinstance(node, dict):
-        return
-    kind, module = node.get("class_name"), node.get("module")
-    settings = node.get("config")
-    name = settings.get("name") if isinstance(settings, dict) else None
-    owner = f'layer "{name}"' if isinstance(name, str) else owner
-    if isinstance(kind, str) and kind in CODE:
-        yield f"{owner}: {CODE[kind]}"
-    elif isinstance(module, str) and module.split(".")[0] not in MODULES:
-        yield f"{owner}: {kind} comes from the module {module!r}"
-    elif isinstance(kind, str) and module is None and node.get("registered_name") not in (None, kind) and "layers" not in node:
-        yield f"{owner}: {kind} is a class of your own ({node['registered_name']})"
-    for key, value in node.items():
-        if key not in ("build_config", "build_input_shape"):
-            yield from _foreign(value, owner)
+def _foreign(config: dict[str, Any]) -> Iterator[str]:
+    """Yield one line for each object in a configuration that would bring code along. Raises ModelFileError for one too deep."""
+    pending: list[tuple[Any, str, int]] = [(config, "the model", 0)]
+    while pending:
+        node, owner, depth = pending.pop()
+        if depth > DEEPEST_CONFIG:
+            raise ModelFileError(
+                f"the model's configuration is nested more than {DEEPEST_CONFIG} deep", cause="it is not Keras's own"
+            )
+        if isinstance(node, dict):
+            settings = node.get("config")
+            name = settings.get("name") if isinstance(settings, dict) else None
+            owner = f'layer "{name}"' if isinstance(name, str) and depth else owner
+            if reason := _code_in(node):
+                yield f"{owner}: {reason}"
+            children = [value for key, value in node.items() if key not in ("build_config", "build_input_shape")]
+        else:
+            children = node if isinstance(node, list) else []
+        pending += [(child, owner, depth + 1) for child in reversed(children)]
+
+
+def _code_in(node: dict[str, Any]) -> str:
+    """Return why this object would bring code along, or nothing."""
+    kind, module, registered = node.get("class_name"), node.get("module"), node.get("registered_name")
+    if not isinstance(kind, str):
+        return ""
+    if kind in CODE:
+        return CODE[kind]
+    if isinstance(module, str) and module.split(".")[0] not in MODULES:
+        return f"{kind} comes from the module {module!r}"
+    if module is None and registered is not None:
+        return f"{kind} is a class of your own"
+    return ""
 
 
 def _inputs(config: dict[str, Any], layers: list[Any]) -> Iterator[TensorPort]:

@@ -20,7 +20,7 @@ class Cluster:
     """Few distinct values: the file compresses better. Zeros of an earlier pruning stay zero."""
 
     gives: ClassVar[Form] = Form.KERAS
-    trains: ClassVar[bool] = True
+    needs_data: ClassVar[bool] = True
 
     clusters: int = 16
     """Distinct values in each layer, zero among them where the layer was pruned before."""

@@ -17,7 +17,7 @@ class Convert:
     """No change to the numbers: the float file that everything else is compared with."""
 
     gives: ClassVar[Form] = Form.KERAS
-    trains: ClassVar[bool] = False
+    needs_data: ClassVar[bool] = False
 
     def check(self) -> list[str]:
         """Return nothing: there are no parameters."""

@@ -43,7 +43,10 @@ class Stage(Protocol):
     """One compression technique."""
 
     gives: ClassVar[Form]
-    trains: ClassVar[bool]
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the stage trains or takes ranges from data."""
 
     def check(self) -> list[str]:
         """Return what is wrong with the parameters, one line each."""

@@ -21,7 +21,7 @@ class Prune:
     """Zeros: the file compresses better, and runtimes with sparse kernels run faster."""
 
     gives: ClassVar[Form] = Form.KERAS
-    trains: ClassVar[bool] = True
+    needs_data: ClassVar[bool] = True
 
     sparsity: float = 0.8
     """Share of the weights to set to zero, 0 to 1, in each pruned layer."""

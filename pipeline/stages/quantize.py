@@ -17,7 +17,6 @@ class Quantize:
     """int8 numbers: a quarter of the size, integer arithmetic only; the form that microcontrollers run."""
 
     gives: ClassVar[Form] = Form.TFLITE
-    trains: ClassVar[bool] = True
 
     mode: Literal["float16", "dynamic", "int8", "qat"] = "int8"
     """float16: half the size. dynamic: int8 weights, float arithmetic in between. int8: integers throughout, input and output too.
@@ -26,6 +25,11 @@ class Quantize:
     """qat only: passes over the training data; the recipe's `train.epochs` by default."""
     learning_rate: float | None = None
     """qat only: highest learning rate; a tenth of the recipe's `train.learning_rate` by default."""
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether this mode trains or takes its ranges from data."""
+        return self.mode in ("int8", "qat")
 
     def check(self) -> list[str]:
         """Return what is wrong with the parameters, one line each."""

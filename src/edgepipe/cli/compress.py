@@ -31,4 +31,4 @@ def compress(
     from edgepipe.cli.training import run_recipe
     from edgepipe.pipeline.recipe import load_recipe
 
-    return run_recipe(load_recipe(recipe), memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, to=None)
+    return run_recipe(load_recipe(recipe), memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, references=True)

@@ -64,7 +64,16 @@ def _share_or_source(test: str) -> str | float:
         return test
 
 
-def run_recipe(recipe: Recipe, *, memory: float | None, timeout: float, as_json: bool, quiet: bool, to: Path | None) -> int:
+def run_recipe(
+    recipe: Recipe,
+    *,
+    memory: float | None,
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
+    to: Path | None = None,
+    references: bool = False,
+) -> int:
     """Run a recipe and show its record. Raises GateMissed or Inconclusive after showing it; returns 0 otherwise."""
     from edgepipe.records import as_json as to_json
     from edgepipe.workflows.compress import Limits, compress
@@ -73,7 +82,7 @@ def run_recipe(recipe: Recipe, *, memory: float | None, timeout: float, as_json:
         raise UsageError(f"--to {to}: the file must end in .tflite or .keras")
     limits = Limits(memory_bytes=int(memory * 1e9) if memory else None, timeout_s=timeout * 60)
     with progress(quiet) as emit:
-        record = compress(recipe, emit=emit, limits=limits)
+        record = compress(recipe, emit=emit, limits=limits, references=references)
     if to is not None:
         _copy(record, to)
     if as_json:

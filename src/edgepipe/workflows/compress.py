@@ -15,7 +15,7 @@ from edgepipe.events import Emit, Note, step
 from edgepipe.pipeline.artefacts import MODEL, publish
 from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.data import Dataset
-from edgepipe.pipeline.inspect.keras_archive import read_archive
+from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5, require_fixed_inputs
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
 from edgepipe.pipeline.recipe import Recipe, Step
@@ -95,9 +95,11 @@ def describe(stage: Step) -> str:
 def _ports(recipe: Recipe) -> tuple[tuple[Any, ...], bool | None]:
     """Return the model's inputs where its file tells them without TensorFlow, and whether it scales raw values by itself."""
     path = Path(recipe.base) / recipe.model.path
-    if path.is_dir() or ":" in recipe.model.path or path.suffix in (".h5", ".hdf5"):
+    refuse_hdf5(path)
+    if path.is_dir() or (":" in recipe.model.path and not path.exists()):
         return (), None
     archive = read_archive(path)
+    require_fixed_inputs(archive.inputs)
     return archive.inputs, archive.rescales
 
 

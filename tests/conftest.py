@@ -1,0 +1,49 @@
+"""What all tests share: places of their own, one zoo of small models, and one run of the demo, each made once a session."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commandline import Command, Demo
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep every test out of the user's caches, results and boards."""
+    root = tmp_path_factory.mktemp("places")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("EDGEPIPE_RESULTS", str(root / "results"))
+        patch.setenv("EDGEPIPE_HOME", str(root / "board"))
+        patch.delenv("EDGEPIPE_INVENTORY", raising=False)
+        yield root
+
+
+@pytest.fixture
+def edgepipe(tmp_path: Path) -> Command:
+    """The command, run in an empty folder."""
+    return Command(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small models of every kind; tests/model_zoo.py says which."""
+    folder = tmp_path_factory.mktemp("zoo")
+    subprocess.run(
+        [sys.executable, str(PROJECT / "tests" / "model_zoo.py"), str(folder)], check=True, capture_output=True, timeout=300
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(own_places: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """One run of `edgepipe demo --json`, shared by every test that needs a trained network or a finished recipe."""
+    done = Command(tmp_path_factory.mktemp("demo"))("demo", "--json")
+    assert done.code == 0, done.err
+    return Demo(done.json, own_places / "results", done.err)

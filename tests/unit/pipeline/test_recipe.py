@@ -1,0 +1,112 @@
+"""A recipe is read whole or refused with everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepipe.errors import RecipeError
+from edgepipe.pipeline.recipe import Step, load_recipe
+
+GOOD = """\
+schema: 1
+model: {path: kws.keras}
+data: {train: train.npz, validation: 0.15, calibration: {samples: 200}, test: test.npz}
+target: mcu
+train: {epochs: 10, loss: from_model}
+stages:
+  - prune: {sparsity: 0.8}
+  - cluster: {clusters: 16}
+  - quantize: {mode: qat}
+gates: {accuracy_drop_points: 1.0, size_bytes: 65536, arena_bytes: 32768}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(folder, text))
+    return caught.value.problems or (caught.value.what,)
+
+
+def test_the_recipe_of_the_design_is_read(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path, GOOD))
+    assert recipe.steps[0] == Step(stage="prune", parameters={"sparsity": 0.8})
+    assert [step.stage for step in recipe.steps] == ["prune", "cluster", "quantize"]
+    assert recipe.gates.arena_bytes == 32768
+    assert (recipe.name, recipe.base) == ("recipe", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("sparsity: 0.8", "sparcity: 0.8", 'Perhaps you meant "sparsity"?'),
+        ("target: mcu", "targt: mcu", 'Perhaps you meant "target"?'),
+        ("  - prune", "  - prun", 'Perhaps you meant "prune"?'),
+        ("size_bytes", "size_byte", 'Perhaps you meant "size_bytes"?'),
+        ("samples: 200", "sample: 200", 'Perhaps you meant "samples"?'),
+        ("target: mcu", "target: moon", "'host', 'pi' or 'mcu'"),
+        ("sparsity: 0.8", "sparsity: 80", "must lie between 0 and 1"),
+        ("clusters: 16", "clusters: 1", "between 2 and 256"),
+        ("mode: qat", "mode: int8, epochs: 3", "does not train"),
+        ("validation: 0.15", "validation: 15.0", "must lie between 0 and 1"),
+        ("epochs: 10", "epochs: 0", "at least 1"),
+        ("schema: 1\n", "", '"schema" is missing'),
+        ("schema: 1", "schema: 2", "schema"),
+        (", test: test.npz", "", "needs test data"),
+    ],
+)
+def test_each_mistake_is_named(tmp_path: Path, before: str, after: str, expected: str) -> None:
+    assert any(expected in problem for problem in problems(tmp_path, GOOD.replace(before, after)))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("sparsity", "sparcity").replace("target: mcu", "target: moon").replace("clusters: 16", "clusters: 1000")
+    assert len(problems(tmp_path, text)) == 3
+
+
+def test_nothing_can_follow_a_stage_that_ends_with_a_tflite(tmp_path: Path) -> None:
+    text = GOOD.replace("  - cluster", "  - quantize: {mode: int8}\n  - cluster", 1)
+    assert any("ends with a .tflite" in problem for problem in problems(tmp_path, text))
+
+
+def test_a_stage_that_trains_asks_for_data_before_anything_runs(tmp_path: Path) -> None:
+    text = "schema: 1\nmodel: {path: m.keras}\nstages: [{prune: {}}, {quantize: {mode: int8}}]\n"
+    assert len([problem for problem in problems(tmp_path, text) if "needs training data" in problem]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "a: &x 1\nb: *x",
+        "schema: 1\nschema: 1",
+        "\x00",
+        "stages: 5",
+        "stages: [prune]",
+        "- " * 5000,
+        "schema: 1\nstages: []",
+    ],
+)
+def test_broken_files_are_one_clear_error(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, text)
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"\xff\xfe\x00binary")
+    with pytest.raises(RecipeError, match="not a text file"):
+        load_recipe(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="No such file"):
+        load_recipe(tmp_path / "none.yaml")
