@@ -13,7 +13,6 @@ the board's own firmware has the last word.
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -147,5 +146,7 @@ class _Trials:
 
 
 def _limit() -> None:
+    import resource  # not on Windows, where there is no tflite-micro wheel either
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))

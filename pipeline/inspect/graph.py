@@ -25,6 +25,7 @@ T = TypeVar("T")
 IDENTIFIER = b"TFL3"
 LARGEST_COUNT = 50_000  # of tensors, operators, buffers, over all subgraphs together; real models stay below 10,000
 LARGEST_RANK = 16
+LONGEST_NAME = 4096  # bytes; fused names reach a few hundred
 LARGEST_ELEMENTS = 1 << 36  # of one tensor
 STORED_BITS = {
     **dict.fromkeys(("float32", "int32", "uint32"), 32),
@@ -185,7 +186,7 @@ class _Reader:
     def _text(self, raw: bytes | None) -> str:
         """Return a name without what a terminal would obey."""
         self._pay(len(raw or b""))
-        text = (raw or b"").decode("utf-8", errors="replace")
+        text = (raw or b"")[:LONGEST_NAME].decode("utf-8", errors="replace")
         return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
     def _code(self, code: schema.OperatorCode) -> tuple[str, bool, int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import islice
 
 from edgepipe.pipeline.inspect.graph import Op, Subgraph
 
@@ -29,6 +31,7 @@ LEAVES = {
     "UNIDIRECTIONAL_SEQUENCE_RNN": ("rnn",),
 }
 LEAF_SCORE = 4
+MOST_PATHS = 64  # looked at per operator; a convolution with everything fused into it has about twenty
 # Scopes inside a layer that do not start with a capital as operators do.
 INNER_SCOPES = frozenset(
     {
@@ -56,11 +59,16 @@ def _walk(graphs: Sequence[Subgraph]) -> Iterator[tuple[Place, Op, list[list[str
     """Yield every operator with the paths that the names of its outputs and constants are made of."""
     for number, graph in enumerate(graphs):
         unpacked = graph.unpacked()
+        paths_of = cache(partial(_paths, graph))
         for index, op in enumerate(graph.ops):
             sources = (unpacked.get(each, each) for each in op.inputs if each >= 0)
-            named = (*op.outputs, *(each for each in sources if graph.tensors[each].data is not None))
-            parts = (part for each in named for part in graph.tensors[each].name.split(";"))
-            yield (number, index), op, [path for part in parts if (path := [step for step in part.split("/") if step])]
+            named = dict.fromkeys((*op.outputs, *(each for each in sources if graph.tensors[each].data is not None)))
+            yield (number, index), op, list(islice((path for each in named for path in paths_of(each)), MOST_PATHS))
+
+
+def _paths(graph: Subgraph, tensor: int) -> list[list[str]]:
+    parts = ([step for step in part.split("/") if step] for part in graph.tensors[tensor].name.split(";"))
+    return [path for path in parts if path]
 
 
 def _tables(known: Sequence[str]) -> tuple[Mapping[str, str], Mapping[str, str]]:

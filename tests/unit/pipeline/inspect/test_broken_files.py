@@ -137,6 +137,19 @@ def test_a_thousand_views_of_the_same_megabyte_are_refused(tiny: Any) -> None:
         read_facts(model.build())
 
 
+def test_a_megabyte_of_name_used_ten_thousand_times_costs_little(tiny: Any) -> None:
+    model = tiny()
+    x = model.tensor("x", (1, 4), scale=0.1)
+    y = model.tensor("a/b;" * 250_000, (1, 4), scale=0.1)
+    model.op("RELU", [x], [y])
+    model.graph.operators *= 10_000
+    model.ports([x], [y])
+    began = cpu_seconds()
+
+    assert len(read_facts(model.build(), layers=["a"]).ops) == 10_000
+    assert cpu_seconds() - began < CPU_SECONDS_IN_ALL
+
+
 def test_a_name_cannot_command_the_terminal(tiny: Any) -> None:
     facts = read_facts(tiny.dense(WEIGHTS, name="model/\x1b[2J\u202eanswer/MatMul"))
 
