@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from edgepipe.errors import MissingExtra, StorageError, UsageError
 
@@ -61,6 +61,6 @@ def database_errors(name: str) -> Iterator[None]:
         for words, (cause, todo) in _CAUSES.items():
             if words in said.lower():
                 raise StorageError(f"could not use {name}: {cause}", cause=cause, todo=todo) from exc
-        if isinstance(exc, OperationalError) and not name.endswith(".db"):
+        if "://" in name:
             raise StorageError(f"could not use {name}: {said}", todo="Check that the database runs and the URL is right.") from exc
         raise StorageError(f"{name} is damaged: {said}", cause="it was cut or overwritten", todo=how_to_rebuild(name)) from exc

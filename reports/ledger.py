@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from edgepipe.records import Artefact, CompressionRecord, LedgerRow
+from edgepipe.records import Artefact, CompressionRecord, LedgerRow, RunRecord
 from edgepipe.reports.stats import PairedDifference, paired_difference
 
 
@@ -35,6 +36,29 @@ def final(record: CompressionRecord) -> LedgerRow | None:
 def artefact(record: CompressionRecord, row: LedgerRow) -> Artefact | None:
     """Return the artefact behind a row; None where the record does not hold it."""
     return next((item for item in record.artefacts if item.sha256 == row.artefact_sha256), None)
+
+
+def proved(record: CompressionRecord) -> tuple[tuple[str, Artefact], ...]:
+    """Return every file on which something was proved, once, with the name of the last stage that it is the result of."""
+    stages = {row.artefact_sha256: row.stage for row in record.rows}
+    files = {item.sha256: item for item in record.artefacts if item.proofs}
+    return tuple((stages.get(sha256, item.stage), item) for sha256, item in files.items())
+
+
+def named(runs: Sequence[RunRecord], compressions: Sequence[CompressionRecord] = ()) -> tuple[RunRecord, ...]:
+    """Return the measurements with names that tell them apart: files of one name get that of their stage, else their hash."""
+    rows = [(row, record) for record in compressions for row in record.rows]
+    stages = {row.artefact_sha256: row.stage for row, _ in rows if row.reference}
+    stages |= {row.artefact_sha256: f"{row.stage} · {record.recipe}" for row, record in rows if not row.reference}
+    files: dict[str, set[str]] = {}
+    for run in runs:
+        files.setdefault(run.artefact_name, set()).add(run.artefact_sha256)
+    return tuple(
+        replace(run, artefact_name=stages.get(run.artefact_sha256) or f"{run.artefact_name} {run.artefact_sha256[:8]}")
+        if len(files[run.artefact_name]) > 1
+        else run
+        for run in runs
+    )
 
 
 def lines(record: CompressionRecord) -> tuple[Line, ...]:

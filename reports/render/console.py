@@ -107,15 +107,19 @@ def gates(results: Sequence[GateResult]) -> RenderableType:
 def proofs(record: CompressionRecord) -> RenderableType:
     """Return every claim held against the last file that had to keep it."""
     table = _table("proved on", "claim", "found")
-    for item in record.artefacts:
+    for stage, item in ledger.proved(record):
         for proof in item.proofs:
             mark = Text("✓ ", "green") if proof.holds else Text("✗ ", "red")
-            table.add_row(Text(f"{item.stage} {item.sha256[:8]}"), Text(words.claim(proof.claim)), mark + Text(words.proof(proof)))
+            table.add_row(Text(f"{stage} {item.sha256[:8]}"), Text(words.claim(proof.claim)), mark + Text(words.proof(proof)))
     return table
 
 
-def runs(records: Sequence[RunRecord]) -> RenderableType:
-    """Return one row a measurement, then what each device ran it with. Emulated time says so, a failure says why."""
+def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord] = ()) -> RenderableType:
+    """Return one row a measurement, then what each device ran it with. Emulated time says so, a failure says why.
+
+    `compressions` name the stage behind files of the same name.
+    """
+    records = ledger.named(records, compressions)
     table = _table("model", "device", numbers=("median", "p90", "MAD", "load", "first", "memory", "blocks"))
     table.add_column("outcome", overflow="fold")
     timed = [record for record in records if record.blocks or record.outcome is not RunOutcome.OK]

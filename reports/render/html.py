@@ -25,6 +25,7 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
         loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.globals.update(words=words, charts=charts, layers=layers, ledger=ledger, summary=summary)
+    runs = ledger.named(runs, compressions)
     records: tuple[CompressionRecord | RunRecord, ...] = (*compressions, *runs)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
     timed = [run for run in runs if run.blocks or run.reason]

@@ -15,7 +15,7 @@ def markdown_report(compressions: Sequence[CompressionRecord], runs: Sequence[Ru
     """Return the ledgers, the gates and the measurements, each as a table."""
     parts = [part for record in compressions for part in (_ledger(record), _gates(record)) if part]
     if runs:
-        parts.append(_runs(runs))
+        parts.append(_runs(ledger.named(runs, compressions)))
     return "\n\n".join(parts) + "\n"
 
 

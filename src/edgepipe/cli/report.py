@@ -69,4 +69,4 @@ def _show(compressions: tuple[CompressionRecord, ...], runs: tuple[RunRecord, ..
         console.print(render.compression(record))
         console.print()
     if runs:
-        console.print(render.runs(runs))
+        console.print(render.runs(runs, compressions))

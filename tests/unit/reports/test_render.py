@@ -98,6 +98,19 @@ def test_answers_to_different_questions_have_no_difference(compression: Compress
     assert ledger.lines(shorter)[5].difference is None
 
 
+def test_files_of_one_name_are_called_by_their_stage_else_by_their_hash(compression: CompressionRecord, runs: Runs) -> None:
+    same = [dataclasses.replace(runs[name], artefact_name="model.tflite") for name in ("local-float", "local-small")]
+    unknown = dataclasses.replace(same[0], artefact_sha256="e" * 64)
+    found = [run.artefact_name for run in ledger.named([*same, unknown], [compression])]
+    assert found == ["float", "quantize · keyword spotting, small", "model.tflite eeeeeeee"]
+    assert ledger.named(same[:1], [compression]) == tuple(same[:1])
+
+
+def test_a_file_that_two_stages_share_is_proved_once(compression: CompressionRecord) -> None:
+    twice = dataclasses.replace(compression, artefacts=(*compression.artefacts, compression.artefacts[-1]))
+    assert [stage for stage, _ in ledger.proved(twice)] == ["int8", "prune", "cluster", "quantize"]
+
+
 # The terminal -----------------------------------------------------------------------------------------------------------
 
 
