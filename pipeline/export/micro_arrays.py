@@ -118,8 +118,8 @@ def model_header(name: str, content: bytes, arena: Arena | None) -> str:
     if arena is not None:
         lines += [
             "",
-            f"/* Smallest arena, aligned to {arena.alignment} bytes, that invoked: {arena.tool_version}, x86-64, reference kernels.",
-            "   A 32-bit board needs less; optimised kernels may need more scratch memory. */",
+            f"/* Smallest arena, aligned to {arena.alignment} bytes, that invoked ({arena.tool_version}, x86-64).",
+            "   A 32-bit board needs less for the same kernels; optimised ones may need more scratch memory. */",
             f"#define {macro}_ARENA_SIZE {arena.smallest_bytes}u",
         ]
     lines += [
