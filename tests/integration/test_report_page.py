@@ -204,4 +204,6 @@ def test_print_opens_what_was_folded_and_is_black_on_white(browser: sync_api.Bro
     page.pdf(path=tmp_path / "report.pdf")
     assert page.eval_on_selector_all("details", "all => all.every(one => one.open)")
     page.emulate_media(media="print")
+    page.set_viewport_size({"width": 794, "height": 1123})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794, "A4 cuts something off"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
