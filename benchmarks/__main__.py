@@ -1,0 +1,12 @@
+"""Runs every benchmark, one after another; each also runs on its own: python -m benchmarks.<name>."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PARTS = ("startup", "digits_accuracy", "keyword_spotting", "demo_time", "agent_overhead", "mutated_models")
+
+if __name__ == "__main__":
+    failed = [part for part in PARTS if subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=False).returncode]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
