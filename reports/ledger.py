@@ -48,7 +48,7 @@ def proved(record: CompressionRecord) -> tuple[tuple[str, Artefact], ...]:
 def named(runs: Sequence[RunRecord], compressions: Sequence[CompressionRecord] = ()) -> tuple[RunRecord, ...]:
     """Return the measurements with names that tell them apart: files of one name get that of their stage, else their hash."""
     rows = [(row, record) for record in compressions for row in record.rows]
-    stages = {row.artefact_sha256: row.stage for row, _ in rows if row.reference}
+    stages = {row.artefact_sha256: row.stage for row, _ in rows}
     stages |= {row.artefact_sha256: f"{row.stage} · {record.recipe}" for row, record in rows if not row.reference}
     files: dict[str, set[str]] = {}
     for run in runs:
