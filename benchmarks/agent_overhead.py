@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -30,7 +31,9 @@ def main() -> None:
         board = LinuxBoard("local", LocalTransport())
         board.open()
         try:
-            figures = {name: _compare(board, path, delegate) for name, path, delegate in _models(Path(folder))}
+            figures: dict[str, Any] = {"load_average_1m_at_start": os.getloadavg()[0]}
+            for name, path, delegate in _models(Path(folder)):
+                figures[name] = _compare(board, path, delegate)
         finally:
             board.close()
     path = write("agent_overhead", "python -m benchmarks.agent_overhead", figures)
