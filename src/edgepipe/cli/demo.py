@@ -28,7 +28,7 @@ def demo(as_json: Json = False, quiet: Quiet = False) -> int:
     out = console()
     for record in result.compressions:
         out.print(compression(record))
-    out.print(runs(result.runs))
+    out.print(runs(result.runs, result.compressions))
     out.print(f"The report:  {result.report}", soft_wrap=True)
     out.print(f"The recipes: {result.folder}/ptq.yaml and small.yaml; change one and run: edgepipe compress …", soft_wrap=True)
     return 0

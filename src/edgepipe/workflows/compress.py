@@ -14,7 +14,7 @@ from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel
 from edgepipe.events import Emit, Note, step
 from edgepipe.pipeline.artefacts import MODEL, publish
 from edgepipe.pipeline.cache import Cache, key_of
-from edgepipe.pipeline.data import Dataset
+from edgepipe.pipeline.data import Dataset, check, raise_errors
 from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5, require_fixed_inputs
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
@@ -56,6 +56,7 @@ def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), reference
     with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
         runner = Runner(worker, cache, folders, recipe.seed)
         baseline = runner.load(recipe.model, base)
+        _check_answers(splits, baseline.artefact)
         made: list[tuple[str, Made, bool]] = [("float", baseline, True)]
         made += [(name, done, True) for name, done in _references(runner, baseline, recipe, emit)] if references else []
         latest = baseline
@@ -101,6 +102,13 @@ def _ports(recipe: Recipe) -> tuple[tuple[Any, ...], bool | None]:
     archive = read_archive(path)
     require_fixed_inputs(archive.inputs)
     return archive.inputs, archive.rescales
+
+
+def _check_answers(splits: dict[str, Dataset], baseline: Artefact) -> None:
+    """Hold inputs and labels against the converted model, which tells its ports and classes whatever it came from."""
+    facts = baseline.facts
+    classes = facts.outputs[0].shape[-1] if "sparse" in str(baseline.parameters["loss"]).lower() else None
+    raise_errors(check(splits, facts.inputs, classes=classes))
 
 
 def _references(runner: Runner, baseline: Made, recipe: Recipe, emit: Emit) -> list[tuple[str, Made]]:
