@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgepipe.pipeline.recipe import Gates
 from edgepipe.records import Accuracy, Artefact, GateResult, LedgerRow, Verdict
 
-# The smallest gain that counts. Bytes are exact; the latency of one block is not, and differs by several percent between two launches.
+# The smallest gain that counts. Bytes are exact; the latency of a single block differs by several percent between two launches.
 WORTH = {"raw_bytes": 0.05, "gzip_bytes": 0.05, "arena_bytes": 0.05, "latency_us": 0.20}
 
 

@@ -24,17 +24,14 @@ class WrongHash(Exception):
 
 def home() -> str:
     """Return $EDGEPIPE_HOME, else /var/lib/edgepipe where writable, else ~/.local/share/edgepipe; it exists then."""
-    system = "/var/lib/edgepipe"
-    places = [os.environ.get("EDGEPIPE_HOME"), system, os.path.expanduser("~/.local/share/edgepipe")]
-    if os.environ.get("EDGEPIPE_HOME"):
-        places = places[:1]
-    for place in places:
+    wanted = os.environ.get("EDGEPIPE_HOME")
+    for place in [wanted] if wanted else ["/var/lib/edgepipe", os.path.expanduser("~/.local/share/edgepipe")]:
         try:
-            os.makedirs(str(place), mode=0o755, exist_ok=True)
+            os.makedirs(place, mode=0o755, exist_ok=True)
         except OSError:
             continue
-        if os.access(str(place), os.W_OK):
-            return str(place)
+        if os.access(place, os.W_OK):
+            return place
     raise OSError("no folder to keep state in: set EDGEPIPE_HOME")
 
 
