@@ -80,8 +80,8 @@ def test_a_home_that_cannot_be_made_is_an_error_and_no_other_is_taken(tmp_path: 
 
 
 def test_without_a_wish_the_home_is_a_place_of_the_system_or_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EDGEPIPE_HOME")
+    monkeypatch.delenv("EDGEPIPE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert home.home() in ("/var/lib/edgepipe", str(tmp_path / ".local/share/edgepipe"))
+    assert home() in ("/var/lib/edgepipe", str(tmp_path / ".local/share/edgepipe"))
     assert not (tmp_path / "None").exists()
