@@ -14,7 +14,8 @@ from edgepipe.devices.protocols import BlockRequest, Board, Prediction, RunOptio
 from edgepipe.devices.validity import Judgement, judge
 from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.events import Emit, silent, step
-from edgepipe.records import Accuracy, Block, DeviceIdentity, ModelFacts, RunOutcome, RunRecord, RuntimeIdentity
+from edgepipe.facts import ModelFacts
+from edgepipe.records import Accuracy, Block, DeviceIdentity, RunOutcome, RunRecord, RuntimeIdentity
 from edgepipe.version import VERSION
 
 Score = Callable[[Iterator[Prediction]], Accuracy]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from edgepipe.documents import parse_json
 from edgepipe.errors import ClaimNotReached, ModelFileError
+from edgepipe.facts import Proof
 from edgepipe.places import storage_errors, write_whole
-from edgepipe.records import Artefact, Proof, as_json
+from edgepipe.records import Artefact, as_json
 
 MODEL, MANIFEST, TRAINABLE = "model.tflite", "manifest.json", "model.keras"
 

@@ -12,13 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 from edgepipe.errors import ModelFileError
+from edgepipe.facts import Claim
 from edgepipe.pipeline.artefacts import MANIFEST, MODEL, TRAINABLE, open_artefact, require, write_manifest
 from edgepipe.pipeline.cache import Cache, key_of, tool_versions
 from edgepipe.pipeline.inspect.claims import prove
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.recipe import ModelSource, Step, TrainSpec
 from edgepipe.pipeline.worker import Worker
-from edgepipe.records import Artefact, Claim, as_json
+from edgepipe.records import Artefact, as_json
 
 
 @dataclass(frozen=True, kw_only=True)

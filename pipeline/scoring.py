@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.ports import ordered
-from edgepipe.records import Accuracy, ModelFacts, TensorPort
+from edgepipe.records import Accuracy
 
 THRESHOLD = 0.5  # of a single sigmoid output, as Keras's binary accuracy has it
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgepipe.errors import DataError
 from edgepipe.events import Emit, Note
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.cache import Cache
 from edgepipe.pipeline.data import Dataset, calibration, check, load, raise_errors, split
 from edgepipe.pipeline.recipe import DataSpec
-from edgepipe.records import TensorPort
 
 
 def prepare(

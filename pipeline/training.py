@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgepipe.errors import DataError
 from edgepipe.events import Emit, Note, step
+from edgepipe.facts import Claim
 from edgepipe.pipeline.recipe import TrainSpec
-from edgepipe.records import Claim
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.data import Dataset

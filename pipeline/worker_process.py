@@ -119,10 +119,11 @@ def _stage(
     import tf_keras
 
     from edgepipe.documents import parse
+    from edgepipe.facts import Claim
     from edgepipe.pipeline.recipe import TrainSpec
     from edgepipe.pipeline.stages import STAGES
     from edgepipe.pipeline.training import Workbench
-    from edgepipe.records import Claim, as_json
+    from edgepipe.records import as_json
 
     tf_keras.utils.set_random_seed(seed)
     bench = Workbench(

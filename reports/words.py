@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from edgepipe.records import Claim, GateResult, Proof
+from edgepipe.facts import Claim, Proof
+from edgepipe.records import GateResult
 from edgepipe.reports.stats import PairedDifference
 
 DASH = "–"

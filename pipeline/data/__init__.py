@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgepipe.errors import DataError
 from edgepipe.events import Emit, silent
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data import digits, function, images, npz, table
 from edgepipe.pipeline.data.checks import check
 from edgepipe.pipeline.data.dataset import Dataset
@@ -14,7 +15,6 @@ from edgepipe.pipeline.data.ports import ordered
 from edgepipe.pipeline.data.problem import DataProblem, raise_errors
 from edgepipe.pipeline.data.request import LARGEST_BYTES, Request, Source, nearest
 from edgepipe.pipeline.data.split import calibration, split
-from edgepipe.records import TensorPort
 
 __all__ = ["SOURCES", "DataProblem", "Dataset", "calibration", "check", "load", "ordered", "raise_errors", "split"]
 

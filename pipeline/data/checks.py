@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgepipe.events import Emit, silent, step
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.label_checks import check_labels, compare_classes
 from edgepipe.pipeline.data.ports import match, shape_problem
@@ -12,7 +13,6 @@ from edgepipe.pipeline.data.problem import DataProblem, Finding
 from edgepipe.pipeline.data.repeats import find_duplicates, find_leaks
 from edgepipe.pipeline.data.scales import Range, check_range, compare_scales, expected_ranges
 from edgepipe.pipeline.data.scan import NUMERIC_KINDS, Scan, scan
-from edgepipe.records import TensorPort
 
 _SHOWN_FEATURES = 5
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from edgepipe.documents import suggestion
 from edgepipe.errors import DataError
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data.dataset import Array, Dataset
-from edgepipe.records import TensorPort
 
 
 def ordered(dataset: Dataset, ports: Sequence[TensorPort]) -> tuple[Array, ...]:

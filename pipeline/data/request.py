@@ -10,8 +10,8 @@ from typing import Protocol
 
 from edgepipe.errors import DataError
 from edgepipe.events import Emit, silent
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data.dataset import Dataset
-from edgepipe.records import TensorPort
 
 LARGEST_BYTES = 4 << 30
 SHOWN_PROBLEMS = 20

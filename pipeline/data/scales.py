@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data.problem import DataProblem, Finding
 from edgepipe.pipeline.data.scan import Scan
-from edgepipe.records import TensorPort
 
 Range = tuple[float, float]
 # A factor that no honest split or quantisation shows, while 0..255 for 0..1 does.

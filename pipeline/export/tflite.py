@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
-from edgepipe.records import TensorPort
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.data import Dataset

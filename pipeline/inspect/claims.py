@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from edgepipe.records import Claim, ClaimKind, ModelFacts, Proof, WeightFacts
+from edgepipe.facts import Claim, ClaimKind, ModelFacts, Proof, WeightFacts
 
 TOLERANCE = 0.01  # of sparsity: one point
 SMALLEST_DYNAMIC = 1024  # elements: the converter leaves smaller weights in float32, since they would gain nothing

@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+from edgepipe.facts import ModelFacts, OpFacts, TensorPort
 from edgepipe.pipeline.inspect.calibration import uncalibrated
 from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor, read_graph
 from edgepipe.pipeline.inspect.layers import Place, name_layers
 from edgepipe.pipeline.inspect.macs import op_macs, runs
 from edgepipe.pipeline.inspect.weights import weight_facts
-from edgepipe.records import ModelFacts, OpFacts, TensorPort
 
 _Choice: TypeAlias = Callable[[Tensor, bool], bool]
 FLEX = "Flex"  # the prefix of TensorFlow's own operators inside a .tflite

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
-from edgepipe.records import TensorPort
+from edgepipe.facts import TensorPort
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 LARGEST_CONFIG_BYTES = 64 << 20

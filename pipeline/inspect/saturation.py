@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import DataError
+from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.npz import read_arrays
 from edgepipe.pipeline.data.request import LARGEST_BYTES
 from edgepipe.pipeline.inspect.verify import Problem
-from edgepipe.records import ModelFacts, TensorPort
 
 INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 MOST_SATURATED = 0.01  # share of the values

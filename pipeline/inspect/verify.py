@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgepipe.facts import ModelFacts, OpFacts
 from edgepipe.pipeline.inspect.graph import STORED_BITS
 from edgepipe.pipeline.targets import Target
-from edgepipe.records import Capabilities, ModelFacts, OpFacts, Requirements
+from edgepipe.records import Capabilities, Requirements
 
 FLOAT_FIX = "Convert with int8 input, output and representative data: `edgepipe quantize --mode int8`."
 BATCH_FIX = "Convert with a fixed batch: `edgepipe convert` does."

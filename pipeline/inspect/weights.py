@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import ModelFileError
+from edgepipe.facts import WeightFacts
 from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor
 from edgepipe.pipeline.inspect.layers import Place
-from edgepipe.records import WeightFacts
 
 # Operator -> (input, axis of the output channel). A tensor quantised per channel says its own axis.
 WEIGHT_INPUTS: dict[str, tuple[tuple[int, int], ...]] = {

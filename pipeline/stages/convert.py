@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from edgepipe.facts import Claim, ClaimKind
 from edgepipe.pipeline.stages.protocol import Form, Product
-from edgepipe.records import Claim, ClaimKind
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench

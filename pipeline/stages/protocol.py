@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from edgepipe.records import Claim, ClaimKind
+from edgepipe.facts import Claim, ClaimKind
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgepipe.records import Artefact, CompressionRecord, OpFacts
+from edgepipe.records import Artefact, CompressionRecord
 from edgepipe.reports import ledger, words
 
 
@@ -84,11 +84,7 @@ def _int8(layer: str, item: Artefact, stage: str) -> Cell:
     if not ops:
         return Cell(share=None, text=words.DASH, tip=f"{layer} is not in the file of {stage}")
     weights = [op.macs for op in ops] if any(op.macs for op in ops) else [1] * len(ops)
-    share = sum(weight for op, weight in zip(ops, weights, strict=True) if not _is_float(op)) / sum(weights)
+    share = sum(weight for op, weight in zip(ops, weights, strict=True) if op.in_integers) / sum(weights)
     dtypes = ", ".join(sorted({dtype for op in ops for dtype in (*op.input_dtypes, *op.output_dtypes)}))
     text = "int8" if share == 1 else "float" if share == 0 else f"{100 * share:.0f} %"
     return Cell(share=share, text=text, tip=f"{layer} after {stage}: {words.percent(share, 0)} integer arithmetic ({dtypes})")
-
-
-def _is_float(op: OpFacts) -> bool:
-    return bool({"float32", "float16"} & {*op.input_dtypes, *op.output_dtypes})

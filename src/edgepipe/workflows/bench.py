@@ -10,8 +10,9 @@ from edgepipe.devices.selector import select
 from edgepipe.devices.session import Session, unreached
 from edgepipe.errors import InfrastructureError, ModelFileError, UsageError
 from edgepipe.events import Emit
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
-from edgepipe.records import ModelFacts, RunRecord
+from edgepipe.records import RunRecord
 
 
 def bench(

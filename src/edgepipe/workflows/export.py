@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edgepipe.errors import VerifyFailed
 from edgepipe.events import Emit, Note, silent
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.export.arena import Arena, find_arena
 from edgepipe.pipeline.export.micro_arrays import identifier, model_header, model_source, resolver_header
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.places import storage_errors, write_whole
-from edgepipe.records import ModelFacts
 from edgepipe.workflows.verify import read_model
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepipe.errors import ModelFileError, UsageError
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.saturation import check_inputs
 from edgepipe.pipeline.inspect.verify import Verification, verify
 from edgepipe.pipeline.targets import TARGETS
-from edgepipe.records import ModelFacts
 
 LARGEST_MODEL = 2 << 30
 

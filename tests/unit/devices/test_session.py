@@ -13,7 +13,8 @@ from edgepipe.devices.session import Session
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
 from edgepipe.events import Event, Progress
-from edgepipe.records import ModelFacts, RunOutcome, RunRecord, unpack_samples_ns
+from edgepipe.facts import ModelFacts
+from edgepipe.records import RunOutcome, RunRecord, unpack_samples_ns
 
 CONTENT = b"a model"
 FACTS = ModelFacts(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
 from edgepipe.pipeline.recipe import Gates
-from edgepipe.records import Artefact, LedgerRow, ModelFacts, Verdict
+from edgepipe.records import Artefact, LedgerRow, Verdict
 
 FACTS = ModelFacts(
     sha256="0" * 64,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.dataset import Dataset
 from edgepipe.pipeline.scoring import check_labels, decode, encode, samples, score
-from edgepipe.records import ModelFacts, TensorPort
 
 INT8 = TensorPort(name="x", shape=(1, 2), dtype="int8", scale=0.5, zero_point=3)
 FLOAT = TensorPort(name="x", shape=(1, 2), dtype="float32")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from edgepipe.records import CompressionRecord, LedgerRow, Proof, RunRecord
+from edgepipe.facts import Proof
+from edgepipe.records import CompressionRecord, LedgerRow, RunRecord
 from edgepipe.reports import ledger, summary, words
 from edgepipe.reports.caveats import caveats
 from edgepipe.reports.compare import compare

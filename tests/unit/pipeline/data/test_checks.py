@@ -8,9 +8,9 @@ import pytest
 
 from edgepipe.errors import DataError
 from edgepipe.events import Event, Progress, StepStarted
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline import data
 from edgepipe.pipeline.data import Dataset, check, ordered, raise_errors
-from edgepipe.records import TensorPort
 
 FLOAT = TensorPort(name="x", shape=(-1, 4, 3), dtype="float32")
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from edgepipe.errors import DataError
 from edgepipe.events import Event, Progress, StepFinished
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline import data
-from edgepipe.records import TensorPort
 
 
 def port(*shape: int) -> list[TensorPort]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepipe.errors import DataError
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline import data
-from edgepipe.records import TensorPort
 
 
 def write(folder: Path, content: str | bytes) -> Path:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgepipe.facts import Claim, ClaimKind, ModelFacts
 from edgepipe.pipeline.inspect.claims import prove
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
-from edgepipe.records import Claim, ClaimKind, ModelFacts
 
 
 def two_layers(tiny: Any, sparsities: tuple[float, float] = (0.8, 0.8)) -> ModelFacts:

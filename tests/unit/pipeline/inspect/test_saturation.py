@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgepipe.errors import DataError
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.saturation import check_inputs
-from edgepipe.records import ModelFacts
 
 SAMPLES = np.random.default_rng(2).uniform(-12.8, 12.7, (50, 4)).astype(np.float32)  # what a scale of 0.1 holds
 
