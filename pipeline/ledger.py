@@ -58,10 +58,15 @@ def _paid(row: dict[str, object], before: LedgerRow) -> tuple[bool, str]:
     return True, ", ".join(gains)
 
 
-def judge_gates(gates: Gates, baseline: LedgerRow, last: LedgerRow, target_problems: int) -> tuple[GateResult, ...]:
-    """Return one result a gate, and one for the target. A gate whose quantity was not measured is inconclusive, never passed."""
+def judge_gates(
+    gates: Gates, baseline: LedgerRow, last: LedgerRow, target_problems: int, *, metric: str = "accuracy"
+) -> tuple[GateResult, ...]:
+    """Return one result a gate, and one for the target. A gate whose quantity was not measured is inconclusive, never passed.
+
+    `metric` is what the rows' `accuracy` holds: only a share of right answers has percentage points to lose.
+    """
     drop = None
-    if baseline.accuracy is not None and last.accuracy is not None:
+    if metric == "accuracy" and baseline.accuracy is not None and last.accuracy is not None:
         drop = 100 * (baseline.accuracy - last.accuracy)
     measured = {
         "accuracy_drop_points": drop,

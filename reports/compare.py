@@ -218,7 +218,7 @@ def _accuracy(a: Accuracy | None, b: Accuracy | None) -> Quantity | None:
         reason = "not the same metric on the same test data by the same engine"
         return Quantity(**shown, change=words.DASH, verdict=Verdict.NOT_COMPARABLE, reason=reason)
     if not a.correct or not b.correct or len(a.correct) != len(b.correct):
-        verdict = Verdict.PASS if a.value == b.value else Verdict.IMPROVED if b.value > a.value else Verdict.REGRESSED
+        verdict = Verdict.PASS if a.value == b.value else Verdict.IMPROVED if b.gain > a.gain else Verdict.REGRESSED
         change = words.signed(b.value - a.value, 4)
         return Quantity(**shown, change=change, verdict=verdict, reason="exact on this data; its single answers were not kept")
     difference = stats.paired_difference(a.correct, b.correct)

@@ -169,13 +169,21 @@ class Energy:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """How well a model answers: `answers` are its decisions, one a sample, so that two models can be compared in pairs."""
+    """How well a model answers: `accuracy`, the share of right answers, or `mse`, the mean squared error of numbers.
+
+    `correct` tells of each sample whether it was answered rightly, so that two models can be compared in pairs; None for `mse`.
+    """
 
     metric: str
     value: float
     samples: int
     data_sha256: str
     correct: tuple[bool, ...] | None = None
+
+    @property
+    def gain(self) -> float:
+        """The value with the sign that makes more better."""
+        return -self.value if self.metric == "mse" else self.value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,6 @@ def _judge(record: CompressionRecord) -> int:
         raise Inconclusive(
             "a gate could not be judged",
             problems=[f"{gate.gate}: not measured" for gate in unknown],
-            todo="pip install 'edgepipe[micro]'",
+            todo="An arena needs pip install 'edgepipe[micro]'; accuracy needs test data whose labels are classes.",
         )
     return 0

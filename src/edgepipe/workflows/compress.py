@@ -79,7 +79,7 @@ def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), reference
         test_samples=gauge.test.samples if gauge.test else 0,
         test_sha256=gauge.test.sha256 if gauge.test else None,
         rows=tuple(rows),
-        gates=judge_gates(recipe.gates, rows[0], rows[-1], len(problems)),
+        gates=judge_gates(recipe.gates, rows[0], rows[-1], len(problems), metric=gauge.metric),
         artefacts=tuple(publish(done.artefact, results) for _, done, _ in made),
         seconds=monotonic() - began,
         edgepipe_version=VERSION,

@@ -80,6 +80,12 @@ def test_what_was_not_measured_is_inconclusive_and_never_zero() -> None:
     assert arena.measured is None and drop.measured is None
 
 
+def test_a_squared_error_has_no_points_to_lose() -> None:
+    before, after = replace(row(), accuracy=0.01), replace(row(), accuracy=0.5)
+    (_, drop) = judge_gates(Gates(accuracy_drop_points=1.0), before, after, target_problems=0, metric="mse")
+    assert (drop.verdict, drop.measured) == (Verdict.INCONCLUSIVE, None)
+
+
 def test_a_file_that_does_not_fit_its_target_misses_a_gate() -> None:
     (gate,) = judge_gates(Gates(), row(), row(), target_problems=2)
     assert (gate.verdict, gate.measured) == (Verdict.REGRESSED, 2)

@@ -114,6 +114,17 @@ def test_answers_to_other_data_are_not_comparable(runs: Runs) -> None:
     assert EXIT_CODES[compare(a, b).verdict] == 5
 
 
+@pytest.mark.parametrize(("new", "verdict"), [(0.02, Verdict.REGRESSED), (0.005, Verdict.IMPROVED), (0.01, Verdict.PASS)])
+def test_a_larger_squared_error_is_worse(runs: Runs, new: float, verdict: Verdict) -> None:
+    a, b = (
+        dataclasses.replace(
+            runs["local-float"], accuracy=Accuracy(metric="mse", value=value, samples=9, data_sha256="d"), blocks=()
+        )
+        for value in (0.01, new)
+    )
+    assert quantity(compare(a, b), "mse").verdict is verdict
+
+
 def test_another_way_of_measuring_is_refused_with_every_field_that_differs(runs: Runs) -> None:
     old = runs["local-float"]
     other = dataclasses.replace(old, runtime=dataclasses.replace(old.runtime, threads=4, delegate="none"))
