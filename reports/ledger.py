@@ -14,6 +14,7 @@ class Line:
     """One row of the ledger with what it is against `baseline`; None where that cannot be said."""
 
     row: LedgerRow
+    metric: str
     is_baseline: bool
     raw_factor: float | None
     gzip_factor: float | None
@@ -64,12 +65,13 @@ def named(runs: Sequence[RunRecord], compressions: Sequence[CompressionRecord] =
 def lines(record: CompressionRecord) -> tuple[Line, ...]:
     """Return every row beside the float one, in the record's order."""
     base = baseline(record)
-    return tuple(_line(row, base) for row in record.rows)
+    return tuple(_line(row, base, record.metric) for row in record.rows)
 
 
-def _line(row: LedgerRow, base: LedgerRow | None) -> Line:
+def _line(row: LedgerRow, base: LedgerRow | None, metric: str) -> Line:
     return Line(
         row=row,
+        metric=metric,
         is_baseline=row is base,
         raw_factor=base.raw_bytes / row.raw_bytes if base and row.raw_bytes else None,
         gzip_factor=base.gzip_bytes / row.gzip_bytes if base and row.gzip_bytes else None,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgepipe.records import CompressionRecord, GateResult, RunOutcome, RunRecord, Verdict
+from edgepipe.records import Accuracy, CompressionRecord, GateResult, RunOutcome, RunRecord, Verdict
 from edgepipe.reports import ledger, summary, words
 from edgepipe.reports.compare import Comparison
 
@@ -41,38 +42,21 @@ def compression_ledger(record: CompressionRecord) -> RenderableType:
         words.seconds(record.seconds),
         record.id[:8],
     )
+    rows = [
+        _Row(
+            names=(Text(line.row.stage),),
+            values={column: Text(shown(line)) for column, shown in LEDGER_COLUMNS.items()},
+            style="dim" if line.row.reference else "",
+        )
+        for line in ledger.lines(record)
+    ]
     reasons = [
         Text(f"  {row.stage} {'paid' if row.paid else 'did not pay'}: {row.paid_reason}", style="" if row.paid else "yellow")
         for row in record.rows
         if row.paid is not None
     ]
-    return Group(Text(" · ".join(made), style="bold"), _Ledger(ledger.lines(record), record.metric), *reasons)
-
-
-@dataclass(frozen=True)
-class _Ledger:
-    """One wide table where the terminal has room for it, else sizes and answers one below the other."""
-
-    lines: tuple[ledger.Line, ...]
-    metric: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        answers = {"accuracy": self.metric}
-        if options.max_width >= WIDE:
-            yield self._rows((*SIZES, *ANSWERS), answers)
-        else:
-            yield self._rows(SIZES, answers)
-            yield self._rows(ANSWERS, answers)
-
-    def _rows(self, columns: Sequence[str], titles: dict[str, str]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
-        table.add_column("stage", no_wrap=True)
-        for column in columns:
-            table.add_column(Text(titles.get(column, column)), justify="right", no_wrap=True)
-        for line in self.lines:
-            cells = (LEDGER_COLUMNS[column](line) for column in columns)
-            table.add_row(Text(line.row.stage), *cells, style="dim" if line.row.reference else "")
-        return table
+    table = _Grouped(names=("stage",), groups=(SIZES, ANSWERS), titles={"accuracy": record.metric}, rows=rows)
+    return Group(Text(" · ".join(made), style="bold"), table, *reasons)
 
 
 LEDGER_COLUMNS: dict[str, Callable[[ledger.Line], str]] = {
@@ -82,15 +66,55 @@ LEDGER_COLUMNS: dict[str, Callable[[ledger.Line], str]] = {
     "non-zero": lambda line: words.percent(line.row.nonzero / line.row.elements if line.row.elements else None, 0),
     "clusters": lambda line: words.whole(line.row.clusters),
     "int8": lambda line: words.percent(line.row.int8_mac_share, 0),
-    "accuracy": lambda line: words.percent(line.row.accuracy),
+    "accuracy": lambda line: words.share(line.metric, line.row.accuracy),
     "points [95 %]": lambda line: "baseline" if line.is_baseline else words.points(line.difference),
     "latency": lambda line: words.microseconds(line.row.latency_us),
     "arena": lambda line: words.kilobytes(line.row.arena_bytes),
     "took": lambda line: "cached" if line.row.cached else words.seconds(line.row.seconds),
 }
-WIDE = 126  # columns that the whole ledger takes
 SIZES = ("raw", "gzip -9", "smaller", "non-zero", "clusters", "int8")
 ANSWERS = ("accuracy", "points [95 %]", "latency", "arena", "took")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row of a wide table: what it is about, and its values by column."""
+
+    names: tuple[Text, ...]
+    values: dict[str, Text]
+    style: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grouped:
+    """One wide table where the terminal has room for it, else a table for each group of columns, one below the other."""
+
+    names: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    titles: dict[str, str] = field(default_factory=dict)
+    rows: Sequence[_Row]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = self._table([column for group in self.groups for column in group])
+        if Measurement.get(console, options.update(width=UNLIMITED), whole).maximum <= options.max_width:
+            yield whole
+        else:
+            yield from (self._table(group) for group in self.groups)
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
+        for index, name in enumerate(self.names):
+            longest = max((row.names[index].cell_len for row in self.rows), default=0)
+            table.add_column(name, overflow="fold", min_width=min(longest, READABLE))
+        for column in columns:
+            table.add_column(Text(self.titles.get(column, column)), justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row.names, *(row.values[column] for column in columns), style=row.style)
+        return table
+
+
+READABLE = 14  # letters of a name that a full terminal leaves on one line
+UNLIMITED = 10_000  # columns; what a table would take if it could
 
 
 def gates(results: Sequence[GateResult]) -> RenderableType:
@@ -120,27 +144,36 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
     `compressions` name the stage behind files of the same name.
     """
     records = ledger.named(records, compressions)
-    table = _table("model", "device", numbers=("median", "p90", "MAD", "load", "first", "memory", "blocks"))
-    table.add_column("outcome", overflow="fold")
     timed = [record for record in records if record.blocks or record.outcome is not RunOutcome.OK]
-    for record in timed:
-        figures = summary.of(record)
-        table.add_row(
-            Text(record.artefact_name),
-            Text(record.device.name) + (Text(" emulated", "magenta") if record.device.emulated else Text()),
-            *(
-                _clock(value, record)
-                for value in (figures.median_ns, figures.p90_ns, figures.mad_ns, figures.load_ns, figures.first_ns)
-            ),
-            words.kilobytes(figures.peak_memory_bytes),
-            f"{figures.blocks_ok}/{len(record.blocks)}",
-            _outcome(record),
-        )
+    table = _Grouped(names=("model", "device"), groups=(TIMES, REST), rows=[_run(record) for record in timed])
+    reasons = [Text(f"  {record.artefact_name} on {record.device.name}: ") + _outcome(record) for record in timed if record.reason]
     identities = dict.fromkeys(
         f"{record.device.name}: {summary.runtime_words(record.runtime)}, {record.device.cpu}" for record in timed
     )
-    answers = [_answers(record) for record in records if record.accuracy]
-    return Group(*([table] if timed else []), *(Text(f"  {line}", style="dim") for line in (*identities, *answers)))
+    answers = [_answers(record, record.accuracy) for record in records if record.accuracy]
+    return Group(*([table] if timed else []), *reasons, *(Text(f"  {line}", style="dim") for line in (*identities, *answers)))
+
+
+TIMES = ("median", "p90", "MAD")
+REST = ("load", "first", "memory", "blocks", "outcome")
+
+
+def _run(record: RunRecord) -> _Row:
+    figures = summary.of(record)
+    device = Text(record.device.name) + (Text(" emulated", "magenta") if record.device.emulated else Text())
+    return _Row(
+        names=(Text(record.artefact_name), device),
+        values={
+            "median": _clock(figures.median_ns, record),
+            "p90": _clock(figures.p90_ns, record),
+            "MAD": _clock(figures.mad_ns, record),
+            "load": _clock(figures.load_ns, record),
+            "first": _clock(figures.first_ns, record),
+            "memory": Text(words.kilobytes(figures.peak_memory_bytes)),
+            "blocks": Text(f"{figures.blocks_ok}/{len(record.blocks)}"),
+            "outcome": Text(str(record.outcome), _style(record)),
+        },
+    )
 
 
 def _clock(nanoseconds: float | None, record: RunRecord) -> Text:
@@ -171,16 +204,17 @@ def _gate_verdict(gate: GateResult) -> Text:
     return Text("✗ missed", "red") if gate.verdict is Verdict.REGRESSED else verdict(gate.verdict)
 
 
-def _answers(record: RunRecord) -> str:
-    accuracy = record.accuracy
-    assert accuracy is not None
+def _answers(record: RunRecord, accuracy: Accuracy) -> str:
     value = words.share(accuracy.metric, accuracy.value)
     return f"{record.artefact_name} on {record.device.name}: {accuracy.metric} {value} of {accuracy.samples} samples"
 
 
 def _outcome(record: RunRecord) -> Text:
-    style = {RunOutcome.OK: "green", RunOutcome.INFRA: "yellow"}.get(record.outcome, "red")
-    return Text(f"{record.outcome}: {record.reason}" if record.reason else str(record.outcome), style)
+    return Text(f"{record.outcome}: {record.reason}", _style(record))
+
+
+def _style(record: RunRecord) -> str:
+    return {RunOutcome.OK: "green", RunOutcome.INFRA: "yellow"}.get(record.outcome, "red")
 
 
 def _table(*columns: str, numbers: Iterable[str] = ()) -> Table:

@@ -135,6 +135,22 @@ def test_measurements_say_emulated_and_why_one_failed(runs: Runs) -> None:
     assert "accuracy 98.1 % of 540 samples" in text
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_measurements_fit_the_terminal_and_cut_nothing(runs: Runs, width: int) -> None:
+    text = on_terminal(console.runs(list(runs.values())), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for value in ("median", "outcome", "rejected ", "2.71 ms", "(246 ms)", "23.37 MB", "4/5"):
+        assert value in text
+    if width == 80:
+        assert re.search(r"^ ?kws float +local +911 µs +924 µs +4.57 µs", text, re.M)
+
+
+def test_a_squared_error_is_no_percentage(compression: CompressionRecord) -> None:
+    text = on_terminal(console.compression(dataclasses.replace(changed(compression, 5, accuracy=0.0123), metric="mse")))
+    assert re.search(r"^ ?quantize .* 0\.0123 ", text, re.M)
+
+
 def test_a_comparison_says_that_it_was_not_interleaved(runs: Runs) -> None:
     text = on_terminal(console.comparison(compare(runs["local-float"], runs["local-small"])))
     assert "not in turns" in text
