@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 from commandline import Command, Demo
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+# The same examples every time, and no verdict on a busy machine's speed.
+settings.register_profile("edgepipe", deadline=None, derandomize=True)
+settings.load_profile("edgepipe")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -168,7 +168,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tiff", "webp", "bmp"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_damaged_images_never_do_worse_than_a_data_error(tmp_path_factory: pytest.TempPathFactory, suffix: str, seed: int) -> None:
     random = np.random.default_rng(seed)
