@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -24,14 +25,25 @@ def open_engine(url: str, *, busy_seconds: float = BUSY_SECONDS) -> sa.Engine:
         raise MissingExtra(f"the database driver {exc.name} is not installed", todo=f"pip install {exc.name}") from exc
     except (ArgumentError, NoSuchModuleError) as exc:
         raise UsageError(f"this is no database URL: {exc}", todo="For example postgresql+psycopg://user@host/name") from exc
-    sa.event.listen(engine, "connect", _write_ahead)
+    sa.event.listen(engine, "connect", lambda connection, _: _write_ahead(connection, busy_seconds))
     return engine
 
 
-def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
-    """Readers then never wait for a writer. Network file systems refuse, and stay with the default journal."""
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode=WAL")
+def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Readers then never wait for a writer. Network file systems refuse, and stay with the default journal.
+
+    SQLite does not wait for others while it changes the journal, whatever its time-out is: so the waiting is done here.
+    """
+    until = monotonic() + busy_seconds
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or monotonic() > until:
+                raise
+            sleep(0.02)
     connection.execute("PRAGMA synchronous=FULL")
 
 
