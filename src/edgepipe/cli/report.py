@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def report(
     run: Annotated[str, typer.Option("--run", help="Only the record whose id starts so.")] = "",
-    to: Annotated[Path | None, typer.Option("--to", help="Write the page here.")] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements as CSV too, one row a block.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the tables as Markdown too, for a pull request.")
+    to: Annotated[
+        list[Path] | None,
+        typer.Option("--to", help="Write it here: .html the page, .md its tables for a pull request. May be repeated."),
     ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write everything ever measured as CSV too, one row a block.")] = None,
     as_json: output.Json = False,
     quiet: output.Quiet = False,
 ) -> int:
@@ -30,25 +30,21 @@ def report(
 
     [bold]Examples[/]
 
-    edgepipe report --open
+      edgepipe report --open
 
-    edgepipe report --run 3f2a --to kws.html
+      edgepipe report --run 3f2a --to kws.html --to kws.md
 
-    edgepipe report --csv blocks.csv
+      edgepipe report --csv blocks.csv
     """
-    from edgepipe import places
     from edgepipe.records import as_json as plain
     from edgepipe.reports import to_csv
-    from edgepipe.reports.render.markdown import markdown_report
     from edgepipe.reports.store import Store
     from edgepipe.workflows.report import report as write_report
 
     store = Store()
-    made = write_report(store, run=run, to=to)
+    made = write_report(store, run=run, to=to or ())
     if csv:
         to_csv(csv, store)
-    if markdown:
-        places.write_whole(markdown, markdown_report(made.compressions, made.runs))
     if as_json:
         records = {name: [plain(record) for record in getattr(made, name)] for name in ("compressions", "runs")}
         output.show_json({"page": str(made.page), "csv": str(csv.absolute()) if csv else None, **records})

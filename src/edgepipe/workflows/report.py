@@ -1,8 +1,8 @@
-"""The report: from the store to one page that opens anywhere."""
+"""The report: from the store to one page that opens anywhere, and to files in other formats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +24,24 @@ class Report:
     runs: tuple[RunRecord, ...]
 
 
-def report(store: Store, *, run: str = "", to: Path | None = None) -> Report:
-    """Write the HTML page of the youngest results, or of the record whose id starts with `run`, to `to` or into the results folder.
+def report(store: Store, *, run: str = "", to: Sequence[Path] = ()) -> Report:
+    """Write the youngest results, or the record whose id starts with `run`, to the files `to`, each in the format of its ending.
 
-    Raises UsageError where there is nothing to report, StorageError where the page cannot be written.
+    There is always a page: in the results folder where `to` names none. Raises UsageError where there is nothing to report and for
+    an unknown ending, StorageError where a file cannot be written.
     """
-    from edgepipe.reports.render.html import html_report
+    from edgepipe.reports.render.formats import FORMATS, PAGE
 
+    if unknown := [str(path) for path in to if path.suffix not in FORMATS]:
+        raise UsageError("this is no format of a report", problems=unknown, todo=f"Name files that end in {' or '.join(FORMATS)}.")
     compressions, runs = _chosen(store, run) if run else _youngest(store)
     if not compressions and not runs:
         raise UsageError(f"nothing has been measured yet: {store.name} has no records", todo="Start with `edgepipe demo`.")
-    page = to or store.folder / "reports" / f"{_page_name(compressions, runs)}.html"
-    places.write_whole(page, html_report(compressions, runs))
-    return Report(page=page.absolute(), compressions=compressions, runs=runs)
+    pages = [path for path in to if path.suffix == PAGE]
+    own = [] if pages else [store.folder / "reports" / f"{_page_name(compressions, runs)}{PAGE}"]
+    for path in (*own, *to):
+        places.write_whole(path, FORMATS[path.suffix](compressions, runs))
+    return Report(page=(*pages, *own)[0].absolute(), compressions=compressions, runs=runs)
 
 
 def _chosen(store: Store, prefix: str) -> tuple[tuple[CompressionRecord, ...], tuple[RunRecord, ...]]:

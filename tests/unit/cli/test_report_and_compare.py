@@ -61,13 +61,20 @@ def test_report_quiet_prints_the_path_only(filled: Path, capsys: pytest.CaptureF
 
 
 def test_report_json_is_one_document(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main_inner(["report", "--json", "--csv", "b.csv", "--markdown", "b.md"]) == 0
+    assert main_inner(["report", "--json", "--csv", "b.csv", "--to", "b.md"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert Path(document["page"]).exists()
     assert len(document["compressions"]) == 1
     assert len(document["runs"]) == 7
     assert Path("b.csv").read_text().startswith("run_id,")
     assert Path("b.md").read_text().startswith("**keyword spotting, small**")
+
+
+def test_a_format_that_is_unknown_is_a_usage_error_before_anything_is_written(filled: Path) -> None:
+    with pytest.raises(UsageError, match="no format") as caught:
+        main_inner(["report", "--to", "page.html", "--to", "page.pdf"])
+    assert ".html or .md" in caught.value.todo
+    assert not Path("page.html").exists()
 
 
 def test_one_measurement_alone_has_a_page(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
