@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -19,47 +19,42 @@ INTEGERS = (
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return one row a block; a measurement without blocks has one row with an empty `block`."""
-    rows = [{**_run(record), **_block(block)} for record in records for block in (record.blocks or (None,))]
+    rows = [
+        {**{column: read(record) for column, read in _RUN_COLUMNS.items()}, **_block(block)}
+        for record in records
+        for block in (record.blocks or (None,))
+    ]
     columns = [*_RUN_COLUMNS, *_block(None)]
     table = pd.DataFrame(rows, columns=pd.Index(columns))
     table["started_utc"] = pd.to_datetime(table["started_utc"], utc=True, format="ISO8601")
     return table.astype(dict.fromkeys(INTEGERS, "Int64"))
 
 
-def _run(record: RunRecord) -> dict[str, Cell]:
-    device, runtime, accuracy, energy = record.device, record.runtime, record.accuracy, record.energy
-    return {
-        "run_id": record.id,
-        "kind": record.kind,
-        "started_utc": record.started_utc,
-        "artefact_sha256": record.artefact_sha256,
-        "artefact_name": record.artefact_name,
-        "model_bytes": record.model_bytes,
-        "device": device.name,
-        "board": device.board,
-        "serial": device.serial,
-        "arch": device.arch,
-        "emulated": device.emulated,
-        "runtime": runtime.name,
-        "runtime_version": runtime.version,
-        "delegate": runtime.delegate,
-        "threads": runtime.threads,
-        "outcome": str(record.outcome),
-        "reason": record.reason,
-        "accuracy_metric": accuracy.metric if accuracy else None,
-        "accuracy": accuracy.value if accuracy else None,
-        "accuracy_samples": accuracy.samples if accuracy else None,
-        "energy_uj": energy.energy_uj if energy else None,
-        "energy_uncertainty_uj_k2": energy.uncertainty_uj_k2 if energy else None,
-        "energy_method": energy.method if energy else None,
-    }
-
-
-_RUN_COLUMNS = (
-    *("run_id", "kind", "started_utc", "artefact_sha256", "artefact_name", "model_bytes"),
-    *("device", "board", "serial", "arch", "emulated", "runtime", "runtime_version", "delegate", "threads", "outcome", "reason"),
-    *("accuracy_metric", "accuracy", "accuracy_samples", "energy_uj", "energy_uncertainty_uj_k2", "energy_method"),
-)
+_RUN_COLUMNS: dict[str, Callable[[RunRecord], Cell]] = {
+    "run_id": lambda run: run.id,
+    "kind": lambda run: run.kind,
+    "started_utc": lambda run: run.started_utc,
+    "artefact_sha256": lambda run: run.artefact_sha256,
+    "artefact_name": lambda run: run.artefact_name,
+    "model_bytes": lambda run: run.model_bytes,
+    "device": lambda run: run.device.name,
+    "board": lambda run: run.device.board,
+    "serial": lambda run: run.device.serial,
+    "arch": lambda run: run.device.arch,
+    "emulated": lambda run: run.device.emulated,
+    "runtime": lambda run: run.runtime.name,
+    "runtime_version": lambda run: run.runtime.version,
+    "delegate": lambda run: run.runtime.delegate,
+    "threads": lambda run: run.runtime.threads,
+    "outcome": lambda run: str(run.outcome),
+    "reason": lambda run: run.reason,
+    "accuracy_metric": lambda run: run.accuracy.metric if run.accuracy else None,
+    "accuracy": lambda run: run.accuracy.value if run.accuracy else None,
+    "accuracy_samples": lambda run: run.accuracy.samples if run.accuracy else None,
+    "energy_uj": lambda run: run.energy.energy_uj if run.energy else None,
+    "energy_uncertainty_uj_k2": lambda run: run.energy.uncertainty_uj_k2 if run.energy else None,
+    "energy_method": lambda run: run.energy.method if run.energy else None,
+}
 
 
 def _block(block: Block | None) -> dict[str, Cell]:

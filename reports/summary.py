@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,6 @@ def runtime_words(runtime: RuntimeIdentity) -> str:
     return f"{runtime.name} {runtime.version}, {runtime.delegate or 'no delegate'}, {threads}{pinned}"
 
 
-def _median(values: list[float | None] | list[float] | list[int | None]) -> float | None:
+def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return stats.median(known) if known else None
