@@ -32,11 +32,11 @@ def bench(
 
     [bold]Examples[/]
 
-    edgepipe bench model.tflite
+      edgepipe bench model.tflite
 
-    edgepipe bench model.tflite --blocks 10 --threads 2
+      edgepipe bench model.tflite --blocks 10 --threads 2
 
-    edgepipe bench model.tflite --device "pi4,lab=a" --json
+      edgepipe bench model.tflite --device "pi4,lab=a" --json
     """
     from edgepipe.workflows.bench import bench as run
 

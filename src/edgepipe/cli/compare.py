@@ -25,9 +25,9 @@ def compare(
 
     [bold]Examples[/]
 
-    edgepipe compare 3f2a latest
+      edgepipe compare 3f2a latest
 
-    edgepipe compare float.tflite int8.tflite
+      edgepipe compare float.tflite int8.tflite
     """
     from edgepipe.records import as_json as plain
     from edgepipe.reports.compare import EXIT_CODES

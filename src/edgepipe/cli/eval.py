@@ -30,9 +30,9 @@ def evaluate(
 
     [bold]Examples[/]
 
-    edgepipe eval model.tflite --data test.npz
+      edgepipe eval model.tflite --data test.npz
 
-    edgepipe eval model.tflite --data test.npz --runtime tflm
+      edgepipe eval model.tflite --data test.npz --runtime tflm
     """
     from edgepipe.workflows.evaluate import evaluate as run
     from edgepipe.workflows.evaluate import read_test_data
