@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from edgepipe.devices.inventory import DeviceEntry, Inventory
+from edgepipe.devices.inventory import BUILT_IN, DeviceEntry, Inventory
 from edgepipe.documents import suggestion
 from edgepipe.errors import UsageError
 
 
 def select(inventory: Inventory, selector: str) -> tuple[DeviceEntry, ...]:
-    """Return the boards that any term of `selector` means, in the inventory's order. Raises UsageError where one means none."""
+    """Return the boards that any term of `selector` means, in the inventory's order. Raises UsageError where one means none.
+
+    `local`, this machine, can always be named, but only a file that lists it lets a glob or a label mean it.
+    """
     terms = [term.strip() for term in selector.split(",") if term.strip()]
     if not terms:
         raise UsageError("no device was named", todo=f"Known in {inventory.source}: {', '.join(inventory.devices)}.")
-    problems = [_nothing(inventory, term) for term in terms if not any(_means(term, entry) for entry in inventory.devices.values())]
+    devices = {**{name: entry for name, entry in BUILT_IN.devices.items() if name in terms}, **inventory.devices}
+    problems = [_nothing(inventory, term) for term in terms if not any(_means(term, entry) for entry in devices.values())]
     if problems:
         raise UsageError(f"{inventory.source} has no such device", problems=problems)
-    return tuple(entry for entry in inventory.devices.values() if any(_means(term, entry) for term in terms))
+    return tuple(entry for entry in devices.values() if any(_means(term, entry) for term in terms))
 
 
 def _means(term: str, entry: DeviceEntry) -> bool:

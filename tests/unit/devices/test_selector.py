@@ -26,6 +26,7 @@ FARM = Inventory(
         ("target=pi", ["pi4-a", "pi4-b", "pi5"]),
         ("pi5, pi4-a", ["pi4-a", "pi5"]),
         ("pi5,lab=a,*", ["pi4-a", "pi4-b", "pi5"]),
+        ("local,pi5", ["local", "pi5"]),
     ],
 )
 def test_a_selector_means_boards_in_the_inventorys_order(selector: str, names: list[str]) -> None:
