@@ -90,8 +90,8 @@ class Recipe:
     """The trained model."""
     data: DataSpec | None = None
     """The data it is trained on again, calibrated with and judged by; not needed to convert without int8."""
-    target: Literal["host", "pi", "mcu"] = "host"
-    """Where it must run."""
+    target: str = "host"
+    """Where it must run: a name of `pipeline.targets.TARGETS`."""
     seed: int = 0
     """Seed of every split, shuffle and initial value."""
     train: TrainSpec = TrainSpec()
@@ -123,6 +123,7 @@ def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) 
     except RecipeError as exc:
         problems += exc.problems
     problems += stage_problems(content.get("stages"), has_data=content.get("data") is not None)
+    problems += _target_problems(content.get("target"))
     if recipe is not None:
         problems += _value_problems(recipe)
     if problems or recipe is None:
@@ -165,6 +166,15 @@ def stage_problems(stages: Any, *, has_data: bool) -> list[str]:
         if stage.gives is Form.TFLITE:
             finished = name
     return problems
+
+
+def _target_problems(target: object) -> list[str]:
+    from edgepipe.pipeline.targets import TARGETS
+
+    if not isinstance(target, str) or target in TARGETS:
+        return []
+    *others, last = (repr(name) for name in TARGETS)
+    return [f'"target": it should be {", ".join(others)} or {last} (given: {target!r})']
 
 
 def _value_problems(recipe: Recipe) -> list[str]:

@@ -16,6 +16,7 @@ class Target:
 
     `dtypes` may occur anywhere in the graph, `io_dtypes` at its inputs and outputs; `ops` are the operators of its runtime;
     `open_shapes` says whether a shape may be left to be decided at run time, `sparse` whether weights may be stored without zeros.
+    `runtime` is the one whose answers are those of this place, `in_arena` whether tensors live in an arena of a fixed size.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Target:
     ops: frozenset[str] | None = None
     open_shapes: bool = True
     sparse: bool = True
+    runtime: str = "litert"
+    in_arena: bool = False
     flash_bytes: int | None = None
     arena_bytes: int | None = None
 
@@ -57,6 +60,8 @@ TARGETS: dict[str, Target] = {
             ops=frozenset({*TFLM_OPS, *TFLM_CUSTOM_OPS}),
             open_shapes=False,
             sparse=False,
+            runtime="tflm",
+            in_arena=True,
         ),
     )
 }

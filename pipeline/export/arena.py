@@ -46,13 +46,18 @@ class Arena:
     sections: dict[str, int] = field(default_factory=dict)
 
 
+def has_tflm() -> bool:
+    """Whether the tflite-micro wheel is installed, told without importing it."""
+    return find_spec("tflite_micro") is not None
+
+
 def find_arena(model: Path, *, emit: Emit = silent, deadline_s: float = 120.0) -> Arena:
     """Return the arena that `model` needs.
 
     Raises MissingExtra without the tflite-micro wheel, ModelFileError for a damaged file, and ModelRejected for a model that TFLite
     Micro refuses, that crashes it, or that is not done after `deadline_s` seconds.
     """
-    if find_spec("tflite_micro") is None:
+    if not has_tflm():
         todo = "pip install 'edgepipe[micro]' (x86-64 Linux only)"
         raise MissingExtra("measuring the arena needs the tflite-micro package", todo=todo)
     graphs = read_graph(model.read_bytes())

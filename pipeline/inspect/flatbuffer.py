@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
+from edgepipe.errors import ModelFileError
 from edgepipe.facts import ModelFacts, OpFacts, TensorPort
 from edgepipe.pipeline.inspect.calibration import uncalibrated
 from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor, read_graph
@@ -23,6 +25,26 @@ SHAPE_INPUTS = {
     "SLICE": 2,
 }
 DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"})
+LARGEST_FILE = 2 << 30  # bytes; a flatbuffer's own limit
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a model file. Raises ModelFileError where it is missing, no file, or too large."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ModelFileError(f"{path} is larger than 2 GB", cause="this is no .tflite file")
+        return path.read_bytes()
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {path}: {exc.strerror}", todo="Give the path of a .tflite file.") from exc
+
+
+def read_model(path: Path) -> tuple[bytes, ModelFacts]:
+    """Return a model file's bytes and what they hold. Raises ModelFileError that names the file."""
+    content = read_file(path)
+    try:
+        return content, read_facts(content)
+    except ModelFileError as exc:
+        raise ModelFileError(f"{path}: {exc.what}", cause=exc.cause, todo=exc.todo, problems=exc.problems) from exc
 
 
 def read_facts(content: bytes, *, layers: Sequence[str] = ()) -> ModelFacts:

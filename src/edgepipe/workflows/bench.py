@@ -8,10 +8,10 @@ from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.session import Session, unreached
-from edgepipe.errors import InfrastructureError, ModelFileError, UsageError
+from edgepipe.errors import InfrastructureError, UsageError
 from edgepipe.events import Emit
 from edgepipe.facts import ModelFacts
-from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import RunRecord
 
 
@@ -29,7 +29,7 @@ def bench(
     `blocks` None takes the inventory's default. A board that cannot be reached costs its own record only: its outcome is `infra`.
     Raises UsageError (ModelFileError, InventoryError) before any board is touched.
     """
-    facts = model_facts(model)
+    _, facts = read_model(model)
     farm = load_inventory(inventory)
     entries = select(farm, device)
     count = farm.defaults.blocks if blocks is None else blocks
@@ -44,15 +44,3 @@ def _bench_one(entry: DeviceEntry, model: Path, facts: ModelFacts, blocks: int, 
             return session.bench(model, facts, blocks=blocks, options=options)
     except InfrastructureError as exc:
         return unreached(entry, model, facts, options, exc)
-
-
-def model_facts(model: Path) -> ModelFacts:
-    """Return what a model file holds. Raises ModelFileError."""
-    try:
-        content = model.read_bytes()
-    except OSError as exc:
-        raise ModelFileError(f"cannot read {model}: {exc.strerror}", todo="Give the path of a .tflite file.") from exc
-    try:
-        return read_facts(content)
-    except ModelFileError as exc:
-        raise ModelFileError(f"{model}: {exc.what}", cause=exc.cause, todo=exc.todo, problems=exc.problems) from exc

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import product
 from pathlib import Path
 
 from edgepipe.errors import UsageError
+from edgepipe.pipeline.inspect.flatbuffer import read_file
 from edgepipe.records import RunRecord
 from edgepipe.reports.compare import Comparison, comparable
 from edgepipe.reports.compare import compare as hold_against
@@ -34,7 +36,7 @@ def find(store: Store, name: str) -> tuple[Record, ...]:
     if path.suffix == ".json":
         return (read_record(path),)
     if path.suffix == ".tflite":
-        name = _sha256(path)
+        name = hashlib.sha256(read_file(path)).hexdigest()
     found = store.find(name) if name else ()
     if len(found) > 1:
         raise UsageError(f'"{name}" is the beginning of {len(found)} ids', todo="Give more of its digits.")
@@ -50,12 +52,3 @@ def _measurement(store: Store, name: str) -> RunRecord:
     if not isinstance(record, RunRecord):
         raise UsageError(f'"{name}" is no measurement', todo="A control is one model that was measured in both sessions.")
     return record
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as exc:
-        raise UsageError(f"cannot read {path}: {exc.strerror}") from exc

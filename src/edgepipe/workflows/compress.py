@@ -7,26 +7,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
 from uuid import uuid4
 
+from edgepipe.devices.protocols import RunOptions
+from edgepipe.documents import parse
 from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel
 from edgepipe.events import Emit, Note, step
+from edgepipe.facts import TensorPort
 from edgepipe.pipeline.artefacts import MODEL, publish
 from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.data import Dataset, check, raise_errors
+from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5, require_fixed_inputs
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
 from edgepipe.pipeline.recipe import Recipe, Step
 from edgepipe.pipeline.runner import Made, Runner
 from edgepipe.pipeline.splits import prepare, stored
-from edgepipe.pipeline.targets import TARGETS
+from edgepipe.pipeline.targets import TARGETS, Target
 from edgepipe.pipeline.worker import Worker
 from edgepipe.places import results_dir
 from edgepipe.records import Accuracy, Artefact, CompressionRecord, LedgerRow, as_json
 from edgepipe.reports.store import Store
 from edgepipe.version import VERSION
+from edgepipe.workflows.bench import bench
+from edgepipe.workflows.evaluate import evaluate
 
 REFERENCES = (
     ("dynamic range", Step(stage="quantize", parameters={"mode": "dynamic"})),
@@ -52,7 +57,8 @@ def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), reference
     ports, rescales = _ports(recipe)
     splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit) if recipe.data else {}
     folders = {name: stored(cache, data) for name, data in splits.items() if name != "test"}
-    gauge = _Gauge(cache=cache, test=splits.get("test"), target=recipe.target, emit=emit)
+    target = TARGETS[recipe.target]
+    gauge = _Gauge(cache=cache, test=splits.get("test"), target=target, emit=emit)
     with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
         runner = Runner(worker, cache, folders, recipe.seed)
         baseline = runner.load(recipe.model, base)
@@ -68,7 +74,7 @@ def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), reference
     for name, done, reference in made:
         before = None if reference else (rows[-1] if not rows[-1].reference else rows[0])
         rows.append(gauge.row(name, done, before))
-    problems = verify(latest.artefact.facts, TARGETS[recipe.target]).problems
+    problems = verify(latest.artefact.facts, target).problems
     results = results_dir()
     record = CompressionRecord(
         id=uuid4().hex,
@@ -93,7 +99,7 @@ def describe(stage: Step) -> str:
     return " ".join([stage.stage, *(str(value) for value in list(stage.parameters.values())[:1])])
 
 
-def _ports(recipe: Recipe) -> tuple[tuple[Any, ...], bool | None]:
+def _ports(recipe: Recipe) -> tuple[tuple[TensorPort, ...], bool | None]:
     """Return the model's inputs where its file tells them without TensorFlow, and whether it scales raw values by itself."""
     path = Path(recipe.base) / recipe.model.path
     refuse_hdf5(path)
@@ -127,7 +133,7 @@ def _references(runner: Runner, baseline: Made, recipe: Recipe, emit: Emit) -> l
 class _Gauge:
     """Measures artefacts on this machine; what was measured of the same file on the same data is not measured again."""
 
-    def __init__(self, *, cache: Cache, test: Dataset | None, target: str, emit: Emit) -> None:
+    def __init__(self, *, cache: Cache, test: Dataset | None, target: Target, emit: Emit) -> None:
         self.test = test
         self.metric = ""
         self._cache = cache
@@ -137,8 +143,9 @@ class _Gauge:
     def row(self, name: str, made: Made, before: LedgerRow | None) -> LedgerRow:
         """Return the ledger row of one artefact."""
         artefact = made.artefact
-        engine = self._engine(artefact)
-        accuracy = self._accuracy(artefact, engine) if self.test else None
+        fits = not verify(artefact.facts, self._target).problems
+        engine = self._engine(fits)
+        accuracy = self._accuracy(artefact, self.test, engine) if self.test else None
         self.metric = accuracy.metric if accuracy else self.metric
         return ledger_row(
             name,
@@ -146,36 +153,27 @@ class _Gauge:
             accuracy=accuracy,
             engine=engine,
             latency_us=self._latency_us(artefact),
-            arena_bytes=self._arena_bytes(artefact),
+            arena_bytes=self._arena_bytes(artefact) if fits and self._target.in_arena and has_tflm() else None,
             cached=made.cached,
             before=before,
         )
 
-    def _engine(self, artefact: Artefact) -> str:
-        """TFLM predicts a microcontroller's answers bit for bit, LiteRT does not; float and hybrid files never go there."""
-        return "tflm" if self._target == "mcu" and self._fits_mcu(artefact) and _has_tflm() else "litert"
+    def _engine(self, fits: bool) -> str:
+        """TFLM predicts a microcontroller's answers bit for bit, LiteRT does not; a file that does not fit never goes there."""
+        wanted = self._target.runtime
+        return wanted if fits and (wanted != "tflm" or has_tflm()) else "litert"
 
-    def _fits_mcu(self, artefact: Artefact) -> bool:
-        return not verify(artefact.facts, TARGETS["mcu"]).problems
-
-    def _accuracy(self, artefact: Artefact, engine: str) -> Accuracy:
-        from edgepipe.devices.protocols import RunOptions
-        from edgepipe.documents import parse
-        from edgepipe.workflows.evaluate import evaluate
-
-        assert self.test is not None
-        key = key_of(what="accuracy", model=artefact.sha256, data=self.test.sha256, engine=engine)
+    def _accuracy(self, artefact: Artefact, test: Dataset, engine: str) -> Accuracy:
+        key = key_of(what="accuracy", model=artefact.sha256, data=test.sha256, engine=engine)
         if (known := self._cache.value(key)) is not None:
             return parse(Accuracy, known, source="cached accuracy")
-        record = evaluate(Path(artefact.folder) / MODEL, self.test, options=RunOptions(runtime=engine), emit=self._emit)
+        record = evaluate(Path(artefact.folder) / MODEL, test, options=RunOptions(runtime=engine), emit=self._emit)
         if record.accuracy is None:
             raise ModelRejected(f"{artefact.stage}: the model did not answer the test data: {record.reason}")
         self._cache.keep(key, as_json(record.accuracy))
         return record.accuracy
 
     def _latency_us(self, artefact: Artefact) -> float | None:
-        from edgepipe.workflows.bench import bench
-
         key = key_of(what="latency", model=artefact.sha256, machine=os.uname().nodename)
         if (known := self._cache.value(key)) is not None:
             return float(known)
@@ -188,10 +186,6 @@ class _Gauge:
         return medians[0] / 1000
 
     def _arena_bytes(self, artefact: Artefact) -> int | None:
-        if self._target != "mcu" or not self._fits_mcu(artefact) or not _has_tflm():
-            return None
-        from edgepipe.pipeline.export.arena import find_arena
-
         key = key_of(what="arena", model=artefact.sha256)
         if (known := self._cache.value(key)) is not None:
             return int(known)
@@ -202,9 +196,3 @@ class _Gauge:
             return None
         self._cache.keep(key, arena)
         return arena
-
-
-def _has_tflm() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tflite_micro") is not None

@@ -12,9 +12,9 @@ from edgepipe.devices.session import Session
 from edgepipe.errors import UsageError
 from edgepipe.events import Emit, Note, step
 from edgepipe.pipeline import data, scoring
-from edgepipe.pipeline.data.dataset import Dataset
+from edgepipe.pipeline.data import Dataset
+from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import Accuracy, RunRecord
-from edgepipe.workflows.bench import model_facts
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
     Raises UsageError (DataError, UnsupportedModel, ModelFileError, InventoryError) before the board is touched; ModelRejected;
     InfrastructureError.
     """
-    facts = model_facts(model)
+    _, facts = read_model(model)
     scoring.check_labels(dataset, facts)
     samples = scoring.samples(dataset, facts)
     entries = select(load_inventory(inventory), device)
@@ -53,7 +53,7 @@ def evaluate(
 
 def read_test_data(spec: str, model: Path, *, emit: Emit) -> Dataset:
     """Return the data that `spec` names, checked against the model's inputs; warnings are emitted. Raises DataError."""
-    facts = model_facts(model)
+    _, facts = read_model(model)
     dataset = data.load(spec, base=Path.cwd(), inputs=facts.inputs, emit=emit)
     problems = data.check({"test": dataset}, facts.inputs)
     data.raise_errors(problems)

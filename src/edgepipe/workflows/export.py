@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from edgepipe.errors import VerifyFailed
 from edgepipe.events import Emit, Note, silent
 from edgepipe.facts import ModelFacts
-from edgepipe.pipeline.export.arena import Arena, find_arena
+from edgepipe.pipeline.export.arena import Arena, find_arena, has_tflm
 from edgepipe.pipeline.export.micro_arrays import identifier, model_header, model_source, resolver_header
-from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.places import storage_errors, write_whole
-from edgepipe.workflows.verify import read_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +34,7 @@ def export(model: Path, *, to: Path, name: str | None = None, emit: Emit = silen
     Raises VerifyFailed with all problems for a model that does not fit `mcu`, ModelRejected for one that TFLite Micro refuses, and
     StorageError; files of an earlier export are replaced only when all new ones are complete.
     """
-    content = read_model(model)
-    facts = read_facts(content)
+    content, facts = read_model(model)
     verification = verify(facts, TARGETS["mcu"])
     if not verification.fits:
         problems = [str(problem) for problem in verification.problems]
@@ -55,7 +52,7 @@ def export(model: Path, *, to: Path, name: str | None = None, emit: Emit = silen
 
 
 def _arena(model: Path, emit: Emit) -> Arena | None:
-    if find_spec("tflite_micro") is None:
+    if not has_tflm():
         emit(Note(text="no arena size: the tflite-micro package is not installed (pip install 'edgepipe[micro]')", warning=True))
         return None
     return find_arena(model, emit=emit)

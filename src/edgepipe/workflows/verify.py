@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgepipe.errors import ModelFileError, UsageError
+from edgepipe.errors import UsageError
 from edgepipe.facts import ModelFacts
-from edgepipe.pipeline.inspect.flatbuffer import read_facts
+from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.saturation import check_inputs
 from edgepipe.pipeline.inspect.verify import Verification, verify
 from edgepipe.pipeline.targets import TARGETS
-
-LARGEST_MODEL = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,28 +37,20 @@ def verify_model(
     """
     if target not in TARGETS:
         raise UsageError(f'unknown target "{target}"', todo=f"Known: {', '.join(TARGETS)}.")
-    facts = read_facts(read_model(model))
+    _, facts = read_model(model)
     place = TARGETS[target]
+    if arena_bytes is not None and not place.in_arena:
+        raise UsageError(f'"{target}" has no arena to be too small', todo="Give --arena-bytes with --target mcu.")
     offered = replace(
         place.capabilities,
         flash_bytes=flash_bytes if flash_bytes is not None else place.flash_bytes,
         arena_bytes=arena_bytes if arena_bytes is not None else place.arena_bytes,
     )
     verification = verify(facts, place, capabilities=offered)
-    if offered.arena_bytes is not None and target == "mcu" and verification.fits:
+    if offered.arena_bytes is not None and verification.fits:
         from edgepipe.pipeline.export.arena import find_arena
 
         verification = verify(facts, place, capabilities=offered, arena_bytes=find_arena(model).smallest_bytes)
     if data is not None:
         verification = replace(verification, warnings=(*verification.warnings, *check_inputs(data, facts)))
     return Verified(facts=facts, verification=verification)
-
-
-def read_model(model: Path) -> bytes:
-    """Return the bytes of a model file. Raises ModelFileError where it is missing, no file, or too large."""
-    try:
-        if model.stat().st_size > LARGEST_MODEL:
-            raise ModelFileError(f"{model} is larger than 2 GB", cause="this is no .tflite file")
-        return model.read_bytes()
-    except OSError as exc:
-        raise ModelFileError(f"cannot read {model}: {exc.strerror}", todo="Check the path.") from exc

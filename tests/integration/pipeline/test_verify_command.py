@@ -83,6 +83,13 @@ def test_an_unknown_target_is_told_the_known_ones(edgepipe: Any, kws: Path) -> N
     assert "host, pi, mcu" in done.err
 
 
+def test_an_arena_is_asked_of_no_target_without_one(edgepipe: Any, kws: Path) -> None:
+    done = edgepipe("verify", kws, "--target", "host", "--arena-bytes", "1000")
+
+    assert done.code == 2
+    assert "has no arena" in done.err
+
+
 COUNT_IMPORTS = """
 import json, sys
 from edgepipe.cli import main_inner
