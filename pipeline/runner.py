@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+from edgepipe.documents import parse
 from edgepipe.errors import ModelFileError
 from edgepipe.facts import Claim
 from edgepipe.pipeline.artefacts import MANIFEST, MODEL, TRAINABLE, open_artefact, require, write_manifest
@@ -55,7 +56,7 @@ class Runner:
             began = monotonic()
             data = self._folders("train", "validation")
             result = self._worker.request(do="load", source=source.path, base=str(base.absolute()), data=data, to=str(part))
-            self._finish(part, "float", None, {"model": source.path, **result}, inherited, (), began)
+            self._finish(part, stage="float", parameters={"model": source.path, **result}, claims=inherited, began=began)
         return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
 
     def run(self, step: Step, parent: Artefact, train: TrainSpec) -> Made:
@@ -79,19 +80,27 @@ class Runner:
                 seed=self._seed,
                 claims=[as_json(claim) for claim in claims],
             )
-            made = tuple(Claim(**{**claim, "layers": tuple(claim["layers"])}) for claim in result["claims"])
-            parameters = {**step.parameters, **_inherited(parent)}
-            self._finish(part, step.stage, parent.sha256, parameters, (*claims, *made), result["skipped_layers"], began)
+            made = tuple(parse(Claim, claim, source=f"a claim of {step.stage}") for claim in result["claims"])
+            self._finish(
+                part,
+                stage=step.stage,
+                parent=parent.sha256,
+                parameters={**step.parameters, **_inherited(parent)},
+                claims=(*claims, *made),
+                skipped_layers=tuple(result["skipped_layers"]),
+                began=began,
+            )
         return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
 
     def _finish(
         self,
         folder: Path,
+        *,
         stage: str,
-        parent: str | None,
+        parent: str | None = None,
         parameters: dict[str, Any],
         claims: tuple[Claim, ...],
-        skipped: Any,
+        skipped_layers: tuple[str, ...] = (),
         began: float,
     ) -> None:
         """Read the written file back, prove every claim on it, and write the manifest."""
@@ -108,7 +117,7 @@ class Runner:
                 versions=tool_versions(),
                 facts=facts,
                 proofs=proofs,
-                skipped_layers=tuple(skipped),
+                skipped_layers=skipped_layers,
                 seconds=monotonic() - began,
             )
         )
