@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgepipe.errors import EdgepipeError, UsageError
+from edgepipe.records import SCHEMA_VERSION
 
 T = TypeVar("T")
 LARGEST_YAML_BYTES = 1 << 20
@@ -71,8 +72,6 @@ def parse(kind: type[T], content: Any, *, source: str, error: type[EdgepipeError
 
 def parse_json(kind: type[T], text: str | bytes, *, source: str, error: type[EdgepipeError] = UsageError) -> T:
     """Return a JSON text of ours as the dataclass `kind`. Raises `error` for damage, and for a newer schema than ours."""
-    from edgepipe.records import SCHEMA_VERSION
-
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as exc:

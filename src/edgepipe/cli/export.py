@@ -32,7 +32,7 @@ def export(
     from edgepipe.records import as_json as fields
     from edgepipe.workflows.export import export as run
 
-    with progress(quiet or as_json) as emit:
+    with progress(quiet) as emit:
         exported = run(model, to=to, name=name, emit=emit)
     if as_json:
         arena = None if exported.arena is None else fields(exported.arena)

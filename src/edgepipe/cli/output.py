@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgepipe.events import Emit, Event, Note, Progress, StepFinished, StepStarted
+from edgepipe.events import Emit, Event, Note, Progress, StepFinished, StepStarted, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +37,7 @@ def show_json(document: Any) -> None:
 def progress(quiet: bool = False) -> Iterator[Emit]:
     """Yield an `Emit` that shows steps on stderr: bars with remaining time on a terminal, one line a step elsewhere."""
     if quiet:
-        yield lambda event: None
+        yield silent
     elif sys.stderr.isatty():
         with _bars() as emit:
             yield emit
