@@ -46,7 +46,7 @@ def main() -> int:
 
 
 class Server:
-    """Answers requests until the host says bye, hangs up or falls silent."""
+    """Answers requests until the host hangs up or falls silent."""
 
     def __init__(self, requests: int, answers: int, folder: str, lock: Lock) -> None:
         self._selector = selectors.DefaultSelector()
@@ -66,7 +66,6 @@ class Server:
             "measure": self._measure,
             "predict": self._predict,
             "finish": self._finish,
-            "bye": self._bye,
         }
 
     def run(self) -> None:
@@ -197,10 +196,6 @@ class Server:
         if self._child:
             self._child.kill()
             self._child = None
-        return {}
-
-    def _bye(self, message: Message) -> Message:
-        self._ended = True
         return {}
 
 
