@@ -30,6 +30,8 @@ LARGEST_FILE = 2 << 30  # bytes; a flatbuffer's own limit
 
 def read_file(path: Path) -> bytes:
     """Return the bytes of a model file. Raises ModelFileError where it is missing, no file, or too large."""
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} is not a file", todo="Give the path of a .tflite file.")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ModelFileError(f"{path} is larger than 2 GB", cause="this is no .tflite file")

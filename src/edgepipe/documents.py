@@ -27,9 +27,11 @@ def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any
     from ruamel.yaml.events import AliasEvent
 
     try:
-        if path.stat().st_size > LARGEST_YAML_BYTES:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_YAML_BYTES + 1)
+        if len(content) > LARGEST_YAML_BYTES:
             raise error(f"{path} is larger than 1 MiB", cause="this is not the file that was meant")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise error(f"{path} is not a text file (byte {exc.start} is not UTF-8)") from exc
     except OSError as exc:
@@ -37,12 +39,12 @@ def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any
     try:
         if any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
             raise error(f"{path} uses an alias (*name)", todo="Write the value out; aliases are not read.")
-        content = YAML(typ="safe", pure=True).load(text)
+        document = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as exc:
         raise error(f"{path} is not valid YAML: {_one_line(exc)}") from exc
-    if not isinstance(content, dict):
+    if not isinstance(document, dict):
         raise error(f"{path} holds no keys", cause="the file is empty or a list", todo="Start from the example in the README.")
-    return content
+    return document
 
 
 def _one_line(exc: BaseException) -> str:
