@@ -13,8 +13,6 @@ from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
 if TYPE_CHECKING:
     from edgepipe.pipeline.data import Dataset
 
-DTYPES = ("float32", "float16", "dynamic", "int8")
-
 
 def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes:
     """Return the flatbuffer of a tf_keras model.

@@ -29,6 +29,7 @@ def demo(as_json: Json = False, quiet: Quiet = False) -> int:
     for record in result.compressions:
         out.print(compression(record))
     out.print(runs(result.runs, result.compressions))
-    out.print(f"The report:  {result.report}", soft_wrap=True)
-    out.print(f"The recipes: {result.folder}/ptq.yaml and small.yaml; change one and run: edgepipe compress …", soft_wrap=True)
+    recipes = f"{result.folder}/ptq.yaml and small.yaml; change one and run: edgepipe compress …"
+    for line in (f"The report:  {result.report}", f"The recipes: {recipes}"):
+        out.print(line, soft_wrap=True, markup=False)
     return 0

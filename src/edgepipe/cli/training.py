@@ -107,7 +107,7 @@ def _show(record: CompressionRecord) -> None:
 
     out = console()
     out.print(compression(record))
-    out.print(f"The model: {Path(record.artefacts[-1].folder) / 'model.tflite'}", soft_wrap=True)
+    out.print(f"The model: {Path(record.artefacts[-1].folder) / 'model.tflite'}", soft_wrap=True, markup=False)
 
 
 def _judge(record: CompressionRecord) -> int:

@@ -36,7 +36,8 @@ def verify_model(
     Raises UsageError, ModelFileError and DataError.
     """
     if target not in TARGETS:
-        raise UsageError(f'unknown target "{target}"', todo=f"Known: {', '.join(TARGETS)}.")
+        known = [f"{each.name}: {each.summary}" for each in TARGETS.values()]
+        raise UsageError(f'unknown target "{target}"; known are {", ".join(TARGETS)}', problems=known)
     _, facts = read_model(model)
     place = TARGETS[target]
     if arena_bytes is not None and not place.in_arena:
