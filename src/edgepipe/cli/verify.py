@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgepipe.cli.output import Json, console, show_json
+from edgepipe.cli.output import Json, Quiet, console, progress, show_json
 
 if TYPE_CHECKING:
     from edgepipe.workflows.verify import Verified
@@ -20,7 +20,8 @@ def verify(
     model: Annotated[Path, typer.Argument(help="The .tflite file.", show_default=False)],
     target: Annotated[str, typer.Option("--target", "-t", help="host, pi or mcu.", rich_help_panel=PROVE)] = "host",
     data: Annotated[
-        Path | None, typer.Option("--data", help="Real inputs (.npz): do they fit the input's quantisation?", rich_help_panel=PROVE)
+        str | None,
+        typer.Option("--data", help="Real inputs, such as test.npz: do they fit the input's quantisation?", rich_help_panel=PROVE),
     ] = None,
     flash_bytes: Annotated[
         int | None, typer.Option("--flash-bytes", min=1, help="Room for the model in flash.", rich_help_panel=PROVE)
@@ -29,6 +30,7 @@ def verify(
         int | None, typer.Option("--arena-bytes", min=1, help="Room for the arena in RAM; measures it.", rich_help_panel=PROVE)
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Read a .tflite back and list everything that keeps it from its target.
 
@@ -46,7 +48,8 @@ def verify(
     from edgepipe.errors import VerifyFailed
     from edgepipe.workflows.verify import verify_model
 
-    verified = verify_model(model, target=target, data=data, flash_bytes=flash_bytes, arena_bytes=arena_bytes)
+    with progress(quiet) as emit:
+        verified = verify_model(model, target=target, data=data, flash_bytes=flash_bytes, arena_bytes=arena_bytes, emit=emit)
     problems = verified.verification.problems
     if as_json:
         _show_json(model, verified)

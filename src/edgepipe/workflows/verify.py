@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepipe.errors import UsageError
+from edgepipe.events import Emit, silent
 from edgepipe.facts import ModelFacts
+from edgepipe.pipeline.data import load
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.saturation import check_inputs
 from edgepipe.pipeline.inspect.verify import Verification, verify
@@ -25,13 +27,14 @@ def verify_model(
     model: Path,
     *,
     target: str = "host",
-    data: Path | None = None,
+    data: str | None = None,
     flash_bytes: int | None = None,
     arena_bytes: int | None = None,
+    emit: Emit = silent,
 ) -> Verified:
     """Return the facts of `model` with all problems and warnings on `target`.
 
-    `data`: an .npz of real inputs in the model's own units, to see how much of the input's quantisation they use. `flash_bytes` and
+    `data`: a source of real inputs in the model's units, to see how much of the input's quantisation they use. `flash_bytes` and
     `arena_bytes` are limits; the arena is measured only where there is one to hold it against and the model fits otherwise.
     Raises UsageError, ModelFileError and DataError.
     """
@@ -51,7 +54,8 @@ def verify_model(
     if offered.arena_bytes is not None and verification.fits:
         from edgepipe.pipeline.export.arena import find_arena
 
-        verification = verify(facts, place, capabilities=offered, arena_bytes=find_arena(model).smallest_bytes)
+        verification = verify(facts, place, capabilities=offered, arena_bytes=find_arena(model, emit=emit).smallest_bytes)
     if data is not None:
-        verification = replace(verification, warnings=(*verification.warnings, *check_inputs(data, facts)))
+        dataset = load(data, base=Path.cwd(), inputs=facts.inputs, emit=emit)
+        verification = replace(verification, warnings=(*verification.warnings, *check_inputs(dataset, facts)))
     return Verified(facts=facts, verification=verification)

@@ -10,6 +10,7 @@ import pytest
 
 from edgepipe.errors import DataError
 from edgepipe.facts import ModelFacts
+from edgepipe.pipeline.data import Dataset, load
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.saturation import check_inputs
 
@@ -21,10 +22,9 @@ def facts(tiny: Any) -> ModelFacts:
     return read_facts(tiny.dense(np.ones((4, 4), np.int8), scale=0.1))
 
 
-def saved(folder: Path, **arrays: Any) -> Path:
-    path = folder / "data.npz"
-    np.savez(path, **arrays)
-    return path
+def saved(folder: Path, **arrays: Any) -> Dataset:
+    np.savez(folder / "data.npz", **arrays)
+    return load("data.npz", base=folder)
 
 
 def test_data_that_fits_is_silent(facts: ModelFacts, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_data_that_uses_few_levels_is_told(facts: ModelFacts, tmp_path: Path) ->
     assert "of 256 levels" in problem.reason
 
 
-@pytest.mark.parametrize("arrays", [{"x": np.zeros((3, 5))}, {"x": np.array(["a", "b"])}, {}])
+@pytest.mark.parametrize("arrays", [{"x": np.zeros((3, 5))}, {"x": np.array(["a", "b"])}, {"x": np.zeros((0, 4))}])
 def test_data_of_another_shape_or_kind_is_refused(facts: ModelFacts, tmp_path: Path, arrays: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no numbers for the input"):
         check_inputs(saved(tmp_path, **arrays), facts)
@@ -57,7 +57,10 @@ def test_pickled_objects_are_not_loaded(facts: ModelFacts, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
 def test_a_broken_file_is_refused(facts: ModelFacts, tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "data.npz"
-    path.write_bytes(content)
+    (tmp_path / "data.npz").write_bytes(content)
     with pytest.raises(DataError):
-        check_inputs(path, facts)
+        check_inputs(load("data.npz", base=tmp_path), facts)
+
+
+def test_labels_beside_the_inputs_are_no_input(facts: ModelFacts, tmp_path: Path) -> None:
+    assert check_inputs(saved(tmp_path, y=np.arange(50), x=SAMPLES), facts) == ()
