@@ -1,0 +1,151 @@
+"""A Keras 3 model built again in Keras 2, with proof that it computes the same. Runs in the worker only.
+
+TF-MOT fails on Keras 3 models, partly in silence. So the graph is walked node by node, each layer, activation and operation is
+replaced by its twin (`keras_twins`), the weights are copied, and both models are run on random inputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgepipe.errors import UnsupportedModel
+from edgepipe.events import Emit, Note
+from edgepipe.pipeline import keras_twins
+from edgepipe.pipeline.keras_twins import NoTwin, Twin
+
+TOLERANCE = 1e-5  # max|a - b| <= TOLERANCE * max(1, max|a|)
+PROBES = 16
+
+
+def rebuild(model: Any, emit: Emit) -> Any:
+    """Return a tf_keras copy of a functional or sequential Keras 3 model, after proving that both compute the same.
+
+    Raises UnsupportedModel that lists every layer and operation without a twin in Keras 2, or the difference found.
+    """
+    import keras
+    import tf_keras
+
+    if not isinstance(model, keras.Sequential) and type(model).__name__ != "Functional":
+        raise subclassed(model.name, type(model).__name__)
+    problems: list[str] = []
+    copy = _copy_graph(model, problems)
+    if copy is None:
+        raise UnsupportedModel(
+            f'"{model.name}" has parts that Keras 2, and so TF-MOT, does not know',
+            problems=problems,
+            todo="Replace these by older ones; keras.layers lists alternatives.",
+        )
+    copy_weights(model, copy)
+    if (difference := largest_difference(model, copy)) is None:
+        emit(Note(warning=True, text="the model gives the same answer to 16 random inputs: rebuilding it could not be proved"))
+    elif not difference <= TOLERANCE:
+        raise UnsupportedModel(
+            f'"{model.name}" computes something else after rebuilding it for TF-MOT (relative difference {difference:.3g})',
+            cause="a layer that means something else in Keras 2",
+            todo="Please report it with the model's summary().",
+        )
+    if getattr(model, "compiled", False) and isinstance(getattr(model, "loss", None), str):
+        rate = float(model.optimizer.learning_rate) if model.optimizer is not None else 1e-3
+        copy.compile(loss=model.loss, optimizer=tf_keras.optimizers.Adam(rate))
+    return copy
+
+
+def subclassed(source: str, kind: str) -> UnsupportedModel:
+    """Return the error for a model whose forward pass is code."""
+    return UnsupportedModel(
+        f"{source} is a subclassed model ({kind})",
+        cause="its forward pass is Python code, which cannot be rebuilt, pruned or clustered layer by layer",
+        todo="Build it with the functional API: keras.Model(inputs, outputs).",
+    )
+
+
+def _copy_graph(model: Any, problems: list[str]) -> Any:
+    """Return a tf_keras model with the same parts joined in the same way, its weights still fresh; None where a twin is missing."""
+    import keras
+    import tf_keras
+
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    twins: dict[int, Twin | None] = {id(node.operation): None for node in nodes}
+    for part in {id(node.operation): node.operation for node in nodes if not node.is_input}.values():
+        twins[id(part)] = _twin(part, problems)
+    if problems:
+        return None
+    inputs = [tf_keras.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=_name(tensor)) for tensor in model.inputs]
+    tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+
+    def mapped(value: Any) -> Any:
+        return tensors[id(value)] if isinstance(value, keras.KerasTensor) else value
+
+    for node in nodes:
+        twin = twins[id(node.operation)]
+        if twin is None:
+            continue
+        given = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
+        results = twin(*keras.tree.map_structure(mapped, list(node.arguments.args)), **keras.tree.map_structure(mapped, given))
+        for old, new in zip(node.outputs, keras.tree.flatten(results), strict=True):
+            tensors[id(old)] = new
+    outputs = [tensors[id(tensor)] for tensor in model.outputs]
+    return tf_keras.Model(_one_or_all(inputs), _one_or_all(outputs), name=model.name)
+
+
+def _name(tensor: Any) -> str:
+    history = getattr(tensor, "_keras_history", None)
+    return str((history.operation if history else tensor).name)
+
+
+def _twin(part: Any, problems: list[str]) -> Twin | None:
+    import keras
+
+    if isinstance(part, keras.Model):
+        return _copy_graph(part, problems)
+    try:
+        return keras_twins.layer(part)[1] if isinstance(part, keras.layers.Layer) else keras_twins.operation(part)
+    except NoTwin as exc:
+        problems.append(f'"{part.name}": {exc}')
+        return None
+
+
+def copy_weights(model: Any, copy: Any) -> None:
+    """Copy the weights of each layer of `model` to the layer of the same name in `copy`. Seeds of dropout are no weights."""
+    twins = {layer.name: layer for layer in copy.layers}
+    for layer in model.layers:
+        if layer.name not in twins or not layer.weights:
+            continue
+        if hasattr(layer, "layers") and hasattr(twins[layer.name], "layers"):
+            copy_weights(layer, twins[layer.name])
+            continue
+        named = zip(layer.weights, layer.get_weights(), strict=True)
+        twins[layer.name].set_weights([value for variable, value in named if "seed" not in variable.name])
+
+
+def largest_difference(model: Any, copy: Any, *, seed: int = 0) -> float | None:
+    """Return max|a - b| / max(1, max|a|) over all outputs on 16 random inputs; None where the answers are the same for all."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    probes = [_probe(random, tuple(tensor.shape), str(tensor.dtype)) for tensor in model.inputs]
+    worst, varied = 0.0, False
+    ours, theirs = (_flat(one(_one_or_all(probes), training=False)) for one in (copy, model))
+    for new, old in zip(ours, theirs, strict=True):
+        a, b = np.asarray(old), np.asarray(new)
+        worst = max(worst, float(np.max(np.abs(a - b))) / max(1.0, float(np.max(np.abs(a)))))
+        varied |= bool(np.max(np.ptp(a, axis=0)) > 0)
+    return worst if varied or worst > TOLERANCE else None
+
+
+def _probe(random: Any, shape: tuple[int | None, ...], dtype: str) -> Any:
+    fixed = (PROBES, *(size or 8 for size in shape[1:]))
+    if "int" in dtype:
+        return random.integers(0, 2, fixed).astype(dtype)
+    return random.standard_normal(fixed).astype("float32")
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _flat(outputs: Any) -> list[Any]:
+    if isinstance(outputs, dict):
+        return list(outputs.values())
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
