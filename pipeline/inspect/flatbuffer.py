@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from edgepipe.errors import ModelFileError
-from edgepipe.facts import ModelFacts, OpFacts, TensorPort
+from edgepipe.facts import GraphFacts, Inspection, ModelFacts, OpFacts, TensorPort
 from edgepipe.pipeline.inspect.calibration import uncalibrated
+from edgepipe.pipeline.inspect.counting import Tally
 from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor, read_graph
 from edgepipe.pipeline.inspect.layers import Place, name_layers
 from edgepipe.pipeline.inspect.macs import op_macs, runs
+from edgepipe.pipeline.inspect.tensors import tensor_facts
 from edgepipe.pipeline.inspect.weights import weight_facts
 
 _Choice: TypeAlias = Callable[[Tensor, bool], bool]
@@ -43,29 +46,52 @@ def read_file(path: Path) -> bytes:
 def read_model(path: Path) -> tuple[bytes, ModelFacts]:
     """Return a model file's bytes and what they hold. Raises ModelFileError that names the file."""
     content = read_file(path)
-    try:
+    with _naming(path):
         return content, read_facts(content)
+
+
+def inspect_model(path: Path) -> Inspection:
+    """Return everything that a model file says of itself, down to the tensor. Raises ModelFileError that names the file."""
+    content = read_file(path)
+    with _naming(path):
+        return inspect(content)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
     except ModelFileError as exc:
         raise ModelFileError(f"{path}: {exc.what}", cause=exc.cause, todo=exc.todo, problems=exc.problems) from exc
 
 
 def read_facts(content: bytes, *, layers: Sequence[str] = ()) -> ModelFacts:
-    """Return what a `.tflite` file holds, over all of its subgraphs.
+    """Return what a `.tflite` file holds, over all of its subgraphs, and how small it packs.
 
     `layers`: the Keras model's layer names in their order, to name weights and operators after; without them the names are guessed.
     Raises ModelFileError for a damaged or hostile file, after a bounded amount of work.
     """
     graphs = read_graph(content)
-    named = name_layers(graphs, layers)
+    facts = _graph_facts(content, graphs, name_layers(graphs, layers), Tally(len(content)))
+    return ModelFacts(**vars(facts), gzip_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)))
+
+
+def inspect(content: bytes) -> Inspection:
+    """Return what a `.tflite` file holds, down to the tensor, without packing it. Raises ModelFileError as `read_facts` does."""
+    graphs = read_graph(content)
+    named, tally = name_layers(graphs, ()), Tally(len(content))
+    return Inspection(facts=_graph_facts(content, graphs, named, tally), tensors=tensor_facts(graphs, named, tally))
+
+
+def _graph_facts(content: bytes, graphs: Sequence[Subgraph], named: dict[Place, str], tally: Tally) -> GraphFacts:
     custom = dict.fromkeys(op.name for graph in graphs for op in graph.ops if op.custom)
-    return ModelFacts(
+    return GraphFacts(
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
-        gzip_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)),
         inputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].inputs),
         outputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].outputs),
         ops=tuple(_ops(graphs, named)),
-        weights=weight_facts(graphs, named, len(content)),
+        weights=weight_facts(graphs, named, tally),
         float_tensors=_labels(graphs, _is_float),
         dynamic_tensors=_labels(graphs, _is_open),
         custom_ops=tuple(name for name in custom if not name.startswith(FLEX)),

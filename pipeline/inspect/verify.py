@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgepipe.facts import ModelFacts, OpFacts
+from edgepipe.facts import GraphFacts, OpFacts
 from edgepipe.pipeline.inspect.graph import STORED_BITS
 from edgepipe.pipeline.targets import Target
 from edgepipe.records import Capabilities, Requirements
@@ -42,7 +42,7 @@ class Verification:
         return not self.problems
 
 
-def requirements(facts: ModelFacts, arena_bytes: int | None = None) -> Requirements:
+def requirements(facts: GraphFacts, arena_bytes: int | None = None) -> Requirements:
     """Return what the file needs to run. `arena_bytes` as measured by `find_arena`, None where it was not.
 
     `flash_bytes` is the file itself; a TFLite Micro runtime of 70 to 120 kB comes on top of it.
@@ -62,7 +62,7 @@ def requirements(facts: ModelFacts, arena_bytes: int | None = None) -> Requireme
 
 
 def verify(
-    facts: ModelFacts,
+    facts: GraphFacts,
     target: Target,
     *,
     capabilities: Capabilities | None = None,
@@ -94,7 +94,7 @@ def _where(op: OpFacts) -> str:
     return f'operator {op.index} {op.op} of layer "{op.layer}"' if op.layer else f"operator {op.index} {op.op}"
 
 
-def _operators(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
+def _operators(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
     flex, custom = frozenset(facts.flex_ops), frozenset(facts.custom_ops)
     for op in facts.ops:
         newest = None if offered.ops is None else offered.ops.get(op.op)
@@ -110,14 +110,14 @@ def _operators(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
             yield Problem(where=_where(op), reason=reason, fix="Update the runtime on the board, or convert for an older one.")
 
 
-def _ports(facts: ModelFacts, target: Target) -> Iterator[Problem]:
+def _ports(facts: GraphFacts, target: Target) -> Iterator[Problem]:
     for side, ports in (("input", facts.inputs), ("output", facts.outputs)):
         for port in ports:
             if target.io_dtypes is not None and port.dtype not in target.io_dtypes:
                 yield Problem(where=f'{side} "{port.name}"', reason=f"is {port.dtype}, not int8", fix=FLOAT_FIX)
 
 
-def _dtypes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
+def _dtypes(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
     if offered.dtypes is None:
         return
     for op in facts.ops:
@@ -128,18 +128,18 @@ def _dtypes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
             yield Problem(where=_where(op), reason=what, fix=FLOAT_FIX)
 
 
-def _computes_shapes(facts: ModelFacts) -> bool:
+def _computes_shapes(facts: GraphFacts) -> bool:
     """An open batch is stored as 1 beside its -1, which TFLite Micro takes; operators that compute shapes from it are refused."""
     return bool(facts.dynamic_tensors) and any(op.op == "SHAPE" for op in facts.ops)
 
 
-def _shapes(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
+def _shapes(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
     if not offered.open_shapes and _computes_shapes(facts):
         where = f"tensors {_named(facts.dynamic_tensors)}"
         yield Problem(where=where, reason="their shapes are computed at run time from an open batch", fix=BATCH_FIX)
 
 
-def _sparse(facts: ModelFacts) -> Iterator[Problem]:
+def _sparse(facts: GraphFacts) -> Iterator[Problem]:
     for weight in facts.weights:
         if weight.size_bytes * 8 < weight.elements * STORED_BITS[weight.dtype]:
             reason = "its zeros are left out of the file, which the runtime there cannot read"
@@ -159,7 +159,7 @@ def _excess(needed: int, offered: int) -> str:
     return f"{needed:,} bytes, {needed - offered:,} more than the {offered:,} allowed"
 
 
-def _warnings(facts: ModelFacts, offered: Capabilities) -> Iterator[Problem]:
+def _warnings(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
     for finding in facts.uncalibrated_tensors:
         fix = "Calibrate with real samples, scaled as they will be on the device."
         name, _, reason = finding.partition(": ")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorPort:
@@ -19,13 +21,22 @@ class TensorPort:
     scale: float | None = None
     zero_point: int | None = None
 
+    @property
+    def code_range(self) -> tuple[int, int] | None:
+        """Smallest and largest code of a quantised port; None for one that takes real values as they are."""
+        return INTEGER_RANGES.get(self.dtype) if self.scale and self.zero_point is not None else None
+
+    def real(self, code: int) -> float:
+        """Return the real value that `code` stands for; the code itself where nothing is quantised."""
+        return code if self.scale is None else self.scale * (code - (self.zero_point or 0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFacts:
     """One constant tensor that multiplies: the weights of a convolution, a dense layer and the like.
 
     `clusters` counts the distinct values of the fullest output channel, since per-channel scales multiply what one codebook holds;
-    `clusters_whole` those of the whole tensor. Zero counts as a value in both.
+    `clusters_whole` those of the whole tensor, None beyond 65,536. Zero counts as a value in both.
     """
 
     name: str
@@ -37,7 +48,7 @@ class WeightFacts:
     elements: int
     nonzero: int
     clusters: int
-    clusters_whole: int
+    clusters_whole: int | None
 
     @property
     def sparsity(self) -> float:
@@ -64,12 +75,11 @@ class OpFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelFacts:
-    """What was read back from one `.tflite` file."""
+class GraphFacts:
+    """What was read back from one `.tflite` file, as far as reading is enough."""
 
     sha256: str
     size_bytes: int
-    gzip_bytes: int
     inputs: tuple[TensorPort, ...]
     outputs: tuple[TensorPort, ...]
     ops: tuple[OpFacts, ...]
@@ -101,6 +111,84 @@ class ModelFacts:
         if not self.macs:
             return None
         return sum(op.macs for op in self.ops if op.in_integers) / self.macs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts(GraphFacts):
+    """What was read back from one `.tflite` file, and how small it packs: the latter takes a second for each 40 MB."""
+
+    gzip_bytes: int
+
+
+class TensorRole(StrEnum):
+    """What a tensor is to its graph."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    WEIGHT = "weight"  # a constant that is multiplied with
+    CONSTANT = "constant"  # any other: biases, shapes, tables
+    COMPUTED = "computed"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantisation:
+    """real = scale * (q - zero_point), with a scale for each of `channels` along `axis`; one for the whole tensor: axis None."""
+
+    channels: int
+    axis: int | None
+    scale_min: float
+    scale_max: float
+    zero_point_min: int
+    zero_point_max: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFacts:
+    """One tensor of one graph; -1 in `shape` is an open dimension.
+
+    `size_bytes` is what the file stores for a constant, else what the tensor takes while it lives, None where its type does not
+    say. `sha256` is that of the stored bytes; `shared` is True where an earlier tensor has them in common. The counts are those
+    of a constant, see `WeightFacts`; `clusters` are those of the fullest channel where it has channels.
+    """
+
+    graph: int
+    index: int
+    name: str
+    role: TensorRole
+    layer: str
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
+    size_bytes: int | None
+    quantisation: Quantisation | None = None
+    sha256: str | None = None
+    shared: bool = False
+    nonzero: int | None = None
+    clusters: int | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the file that are this tensor's alone, or first."""
+        return 0 if self.sha256 is None or self.shared else self.size_bytes or 0
+
+    @property
+    def sparsity(self) -> float | None:
+        """Share of a constant's elements that are exactly zero."""
+        return None if self.nonzero is None or not self.elements else 1 - self.nonzero / self.elements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Everything that a `.tflite` file says of itself: its facts, and every tensor."""
+
+    facts: GraphFacts
+    tensors: tuple[TensorFacts, ...]
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all constants, each counted once; the rest of the file is its structure."""
+        return sum(tensor.stored_bytes for tensor in self.tensors)
 
 
 class ClaimKind(StrEnum):
