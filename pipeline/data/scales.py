@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from edgepipe.facts import TensorPort
 from edgepipe.pipeline.data.problem import DataProblem, Finding
 from edgepipe.pipeline.data.scan import Scan
@@ -18,15 +16,7 @@ SCALE_FACTOR = 20.0
 
 def expected_ranges(ports: Sequence[TensorPort]) -> dict[str, Range]:
     """Return the real range of each quantised port: scale * (q - zero point) over its integers."""
-    ranges = {}
-    for port in ports:
-        if port.scale and port.zero_point is not None and port.dtype in ("int8", "uint8", "int16"):
-            integers = np.iinfo(port.dtype)
-            ranges[port.name] = (
-                port.scale * (int(integers.min) - port.zero_point),
-                port.scale * (int(integers.max) - port.zero_point),
-            )
-    return ranges
+    return {port.name: (port.real(codes[0]), port.real(codes[1])) for port in ports if (codes := port.code_range)}
 
 
 def check_range(found: Scan, port: TensorPort, expects: Mapping[str, Range], normalizes: bool | None) -> list[Finding]:

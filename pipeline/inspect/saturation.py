@@ -13,7 +13,6 @@ from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.ports import ordered
 from edgepipe.pipeline.inspect.verify import Problem
 
-INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 MOST_SATURATED = 0.01  # share of the values
 FEWEST_LEVELS = 32  # of 256: then five of eight bits are left
 FIX = "Calibrate with data like this, and scale the inputs on the device as here."
@@ -31,8 +30,8 @@ def check_inputs(dataset: Dataset, facts: ModelFacts) -> tuple[Problem, ...]:
     return tuple(
         problem
         for port, array in zip(facts.inputs, arrays, strict=True)
-        if port.scale and port.zero_point is not None and port.dtype in INTEGER_RANGES
-        for problem in _check(port, array, port.scale, port.zero_point)
+        if (codes := port.code_range)
+        for problem in _check(port, array, codes)
     )
 
 
@@ -43,17 +42,17 @@ def _misfit(port: TensorPort, array: Array) -> str:
     return f'no numbers for the input "{port.name}" {list(port.shape)}: it is {array.dtype} of the shape {array.shape}'
 
 
-def _check(port: TensorPort, array: Array, scale: float, zero_point: int) -> Iterator[Problem]:
+def _check(port: TensorPort, array: Array, codes: tuple[int, int]) -> Iterator[Problem]:
     where = f'input "{port.name}"'
-    lowest, highest = INTEGER_RANGES[port.dtype]
+    lowest, highest = codes
     values = array.astype(np.float64)
     if not np.isfinite(values).all():
         yield Problem(where=where, reason="the data has values that are not finite", fix="Drop those samples.")
         values = values[np.isfinite(values)]
-    levels = np.rint(values / scale) + zero_point
+    levels = np.rint(values / (port.scale or 1.0)) + (port.zero_point or 0)
     saturated = float(np.mean((levels < lowest) | (levels > highest))) if levels.size else 0.0
     used = int(np.unique(np.clip(levels, lowest, highest)).size)
-    real = f"{(lowest - zero_point) * scale:.4g} to {(highest - zero_point) * scale:.4g}"
+    real = f"{port.real(lowest):.4g} to {port.real(highest):.4g}"
     if saturated > MOST_SATURATED:
         seen = f"{values.min():.4g} to {values.max():.4g}"
         yield Problem(where=where, reason=f"{saturated:.1%} of the values ({seen}) lie outside of {real} and saturate", fix=FIX)

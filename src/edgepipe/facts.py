@@ -190,6 +190,20 @@ class Inspection:
         """Bytes of all constants, each counted once; the rest of the file is its structure."""
         return sum(tensor.stored_bytes for tensor in self.tensors)
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """The sums over the whole file."""
+        return {
+            "size_bytes": self.facts.size_bytes,
+            "stored_bytes": self.stored_bytes,
+            "ops": len(self.facts.ops),
+            "macs": self.facts.macs,
+            "weights": self.facts.elements,
+            "nonzero_weights": self.facts.nonzero,
+            "tensors": len(self.tensors),
+            "float_tensors": len(self.facts.float_tensors),
+        }
+
 
 class ClaimKind(StrEnum):
     """A property that a stage promises of the file it writes."""
