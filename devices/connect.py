@@ -41,8 +41,7 @@ def _hardware(entry: DeviceEntry) -> FakeHardware:
 
 
 def _linux(entry: DeviceEntry) -> Board:
-    emulated = entry.emulated or isinstance(entry.transport, FakeLink)
-    return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=emulated)
+    return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=entry.is_virtual)
 
 
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {

@@ -105,6 +105,11 @@ class DeviceEntry:
     emulated: bool = False
     clock_mhz: float | None = None
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether no hardware stands behind it, so that its figures are never taken for measured ones."""
+        return self.emulated or isinstance(self.transport, FakeLink)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults:

@@ -75,10 +75,8 @@ class Session:
 
 def unidentified(entry: DeviceEntry) -> DeviceIdentity:
     """Return what is known of a board that did not say who it is."""
-    emulated = entry.emulated or entry.transport.kind == "fake"
-    return DeviceIdentity(
-        name=entry.name, board=entry.board, serial="unknown", arch="unknown", cpu="unknown", os="unknown", emulated=emulated
-    )
+    unknown = dict.fromkeys(("serial", "arch", "cpu", "os"), "unknown")
+    return DeviceIdentity(name=entry.name, board=entry.board, emulated=entry.is_virtual, **unknown)
 
 
 def unreached(entry: DeviceEntry, model: Path, facts: ModelFacts, options: RunOptions, exc: InfrastructureError) -> RunRecord:
