@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,7 +101,7 @@ class Recipe:
     gates: Gates = Gates()
     """What the result must reach."""
     name: str = "recipe"
-    base: str = field(default=".")
+    base: str = "."
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -25,6 +25,7 @@ from edgepipe.events import Emit, StepFinished, StepStarted, from_json
 
 LOG_LINES_SHOWN = 20
 LARGEST_ANSWER_BYTES = 64 << 20
+LONGEST_REQUEST_S = 4 * 3600.0
 
 
 class Worker:
@@ -33,7 +34,7 @@ class Worker:
     `memory_bytes` limits what the child may allocate; `timeout_s` is the longest one request may take.
     """
 
-    def __init__(self, emit: Emit, *, memory_bytes: int | None = None, timeout_s: float = 4 * 3600) -> None:
+    def __init__(self, emit: Emit, *, memory_bytes: int | None = None, timeout_s: float = LONGEST_REQUEST_S) -> None:
         self._emit = emit
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s

@@ -70,10 +70,9 @@ def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
-    import tensorflow_model_optimization
+    import tensorflow_model_optimization  # noqa: F401  what matters is that it is imported here, after TensorFlow
     import tf_keras
 
-    assert tf_keras and tensorflow_model_optimization
     tf.config.experimental.enable_op_determinism()
     tf_keras.utils.set_random_seed(0)
 

@@ -12,7 +12,7 @@ A new technique is one file with one such class, and one line in `edgepipe.pipel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -36,7 +36,7 @@ class Product:
     tflite: bytes
     model: KerasModel | None = None
     claims: tuple[Claim, ...] = ()
-    skipped_layers: tuple[str, ...] = field(default=())
+    skipped_layers: tuple[str, ...] = ()
 
 
 class Stage(Protocol):

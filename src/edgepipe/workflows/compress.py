@@ -25,7 +25,7 @@ from edgepipe.pipeline.recipe import Recipe, Step
 from edgepipe.pipeline.runner import Made, Runner
 from edgepipe.pipeline.splits import prepare, stored
 from edgepipe.pipeline.targets import TARGETS, Target
-from edgepipe.pipeline.worker import Worker
+from edgepipe.pipeline.worker import LONGEST_REQUEST_S, Worker
 from edgepipe.places import results_dir
 from edgepipe.records import Accuracy, Artefact, CompressionRecord, LedgerRow, as_json
 from edgepipe.reports.store import Store
@@ -44,7 +44,7 @@ class Limits:
     """What one run may use: memory of the TensorFlow process, seconds of one stage."""
 
     memory_bytes: int | None = None
-    timeout_s: float = 4 * 3600
+    timeout_s: float = LONGEST_REQUEST_S
 
 
 def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), references: bool = True) -> CompressionRecord:
