@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Tensor: TypeAlias = Any  # a Keras or TensorFlow tensor
 Twin: TypeAlias = Callable[..., Tensor]  # takes what the Keras 3 layer takes
@@ -110,8 +110,8 @@ def operation(op: Any) -> Twin:
     raise NoTwin(f"the operation {name}")
 
 
-def layer(old: Any) -> tuple[Any, Twin]:
-    """Return (the Keras 2 layer, what to call): the same, or the layer followed by an activation spelt out. Raises NoTwin."""
+def layer(old: Any) -> Twin:
+    """Return the Keras 2 layer, fresh, or that layer followed by an activation spelt out. Raises NoTwin."""
     import tf_keras
 
     kind = type(old).__name__
@@ -120,6 +120,8 @@ def layer(old: Any) -> tuple[Any, Twin]:
         raise NoTwin(f"a {kind} layer")
     config = _older(old.get_config())
     formula = activations().get(config.get("activation") or "") if isinstance(config.get("activation"), str) else None
+    if formula is not None and kind == "Activation":
+        return formula
     if formula is not None:
         config["activation"] = "linear"
     known = _parameters(cls)
@@ -131,8 +133,8 @@ def layer(old: Any) -> tuple[Any, Twin]:
     except (TypeError, ValueError, KeyError) as exc:
         raise NoTwin(f"a {kind} layer as this one is set: {str(exc).splitlines()[0][:200]}") from exc
     if formula is None:
-        return made, made
-    return made, lambda *tensors, **keywords: formula(made(*tensors, **keywords))
+        return cast(Twin, made)
+    return lambda *tensors, **keywords: formula(made(*tensors, **keywords))
 
 
 def _made(cls: Any, config: dict[str, Any]) -> Any:
