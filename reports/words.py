@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edgepipe.facts import Claim, Proof
@@ -133,3 +134,19 @@ def count(number: float | None) -> str:
 def bits(value: int | None) -> str | None:
     """0x50005 -> '0x50005'; None stays unknown."""
     return None if value is None else f"{value:#x}"
+
+
+def visible(text: str) -> str:
+    """Text from a model or a device without what a terminal would obey: control characters and changes of direction become "?"."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
+
+
+def short(text: str, letters: int) -> str:
+    """The beginning and the end of a long name: 'functional_1/…/Conv2D'."""
+    kept = letters - 1
+    return text if len(text) <= letters else f"{text[: kept // 3]}…{text[-(kept - kept // 3) :]}"
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """(-1, 49, 10) -> '?×49×10'; 'scalar' without dimensions."""
+    return "×".join("?" if size < 0 else str(size) for size in sizes) or "scalar"

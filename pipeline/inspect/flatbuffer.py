@@ -77,9 +77,14 @@ def read_facts(content: bytes, *, layers: Sequence[str] = ()) -> ModelFacts:
 
 
 def inspect(content: bytes) -> Inspection:
-    """Return what a `.tflite` file holds, down to the tensor, without packing it. Raises ModelFileError as `read_facts` does."""
+    """Return what a `.tflite` file holds, down to the tensor, without packing it.
+
+    An operator without any name is a layer of its own, called "operator 5". Raises ModelFileError as `read_facts` does.
+    """
     graphs = read_graph(content)
-    named, tally = name_layers(graphs, ()), Tally(len(content))
+    tally = Tally(len(content))
+    guessed = name_layers(graphs, ())
+    named = {place: layer or f"operator {number}" for number, (place, layer) in enumerate(guessed.items())}
     return Inspection(facts=_graph_facts(content, graphs, named, tally), tensors=tensor_facts(graphs, named, tally))
 
 

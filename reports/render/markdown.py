@@ -48,7 +48,7 @@ def _ledger(record: CompressionRecord) -> str:
         for line in ledger.lines(record)
     )
     title = f"**{escape(record.recipe)}** for {escape(record.target)}, {record.test_samples} test samples"
-    return f"{title}\n\n{_table(head, rows)}"
+    return f"{title}\n\n{table(head, rows)}"
 
 
 def _gates(record: CompressionRecord) -> str:
@@ -61,7 +61,7 @@ def _gates(record: CompressionRecord) -> str:
         )
         for gate in record.gates
     )
-    return _table(("gate", "at most", "measured", "verdict"), rows) if record.gates else ""
+    return table(("gate", "at most", "measured", "verdict"), rows) if record.gates else ""
 
 
 def _runs(runs: Sequence[RunRecord]) -> str:
@@ -80,10 +80,11 @@ def _runs(runs: Sequence[RunRecord]) -> str:
                 escape(f"{run.outcome}: {run.reason}" if run.reason else run.outcome),
             )
         )
-    return _table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)
+    return table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; its cells are Markdown already."""
     lines = (head, ["---"] * len(head), *rows)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -12,6 +12,7 @@ from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
+from edgepipe.cli.inspect import inspect
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
 from edgepipe.cli.report import report
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "cluster": (SMALL, cluster),
     "quantize": (SMALL, quantize),
     "convert": (SMALL, convert),
+    "inspect": (PROVE, inspect),
     "verify": (PROVE, verify),
     "export": (PROVE, export),
     "bench": (MEASURE, bench),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request or a wiki.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors and the result only.")]
 
 
