@@ -8,35 +8,55 @@ from pathlib import Path
 from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
-from edgepipe.events import Emit
-from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5
+from edgepipe.events import Emit, silent
+from edgepipe.pipeline.inspect.admission import admit, is_function
+from edgepipe.pipeline.inspect.keras_archive import KerasArchive
 from edgepipe.pipeline.keras_rebuild import rebuild, subclassed
 
 
-def load_model(source: str, base: Path, emit: Emit) -> Any:
-    """Return the tf_keras model behind a `.keras` file, a SavedModel folder or `module:function`.
+def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False) -> Any:
+    """Return the tf_keras model behind a `.keras` file, a SavedModel folder, `module:function`, or a trusted `.h5`.
 
-    Raises ModelFileError, or UnsupportedModel naming the layers; also where the rebuilt model computes something else.
+    A file is looked at once more where it is loaded, whatever was done before. Raises ModelFileError, or UnsupportedModel
+    naming the layers; also where the rebuilt model computes something else.
     """
     path = base / source
-    refuse_hdf5(path)
+    if is_function(source, base):
+        return _from_function(source, base, emit)
+    archive = admit(path, trusted=trusted, emit=silent)
     if path.is_dir():
         return _saved_model(path)
-    if ":" in source and not path.exists():
-        return _from_function(source, base, emit)
-    return _from_archive(path, emit)
+    return _from_archive(path, archive, emit) if archive else _from_hdf5(path, source, emit)
 
 
-def _from_archive(path: Path, emit: Emit) -> Any:
+def _from_archive(path: Path, archive: KerasArchive, emit: Emit) -> Any:
     import tf_keras
 
-    archive = read_archive(path)
     try:
         if not archive.is_keras_3:
             return tf_keras.models.load_model(path)
         import keras
 
         return rebuild(keras.models.load_model(path, safe_mode=True), emit)
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, IndexError) as exc:
+        raise ModelFileError(
+            f"{path} cannot be loaded: {_first_line(exc)}", cause="the file is damaged, or needs code it does not carry"
+        ) from exc
+
+
+def _from_hdf5(path: Path, source: str, emit: Emit) -> Any:
+    """Return the model in a trusted `.h5`, by the Keras that wrote it."""
+    import h5py
+    import tf_keras
+
+    try:
+        with h5py.File(path, "r") as file:
+            version = str(file.attrs.get("keras_version", "2"))
+        if not version.startswith("3"):
+            return adopt(tf_keras.models.load_model(path), source, emit)
+        import keras
+
+        return adopt(keras.models.load_model(path), source, emit)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, IndexError) as exc:
         raise ModelFileError(
             f"{path} cannot be loaded: {_first_line(exc)}", cause="the file is damaged, or needs code it does not carry"

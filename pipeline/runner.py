@@ -40,10 +40,11 @@ class Runner:
         self._data = data
         self._seed = seed
 
-    def load(self, source: ModelSource, base: Path) -> Made:
+    def load(self, source: ModelSource, base: Path, *, trusted: bool = False) -> Made:
         """Return the float artefact of a trained model: the start of every recipe.
 
         A model that edgepipe wrote keeps what was promised of it: later stages are held to that too.
+        `trusted` is the user's word for a file that may run code; it never comes from a recipe.
         """
         path = base / source.path
         inherited = _claims_beside(path)
@@ -55,7 +56,9 @@ class Runner:
         with self._cache.fill("stages", key) as part:
             began = monotonic()
             data = self._folders("train", "validation")
-            result = self._worker.request(do="load", source=source.path, base=str(base.absolute()), data=data, to=str(part))
+            result = self._worker.request(
+                do="load", source=source.path, base=str(base.absolute()), data=data, to=str(part), trusted=trusted
+            )
             self._finish(part, stage="float", parameters={"model": source.path, **result}, claims=inherited, began=began)
         return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
 

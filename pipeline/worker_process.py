@@ -77,7 +77,7 @@ def _import_tensorflow() -> None:
     tf_keras.utils.set_random_seed(0)
 
 
-def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str]) -> dict[str, Any]:
+def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str], trusted: bool = False) -> dict[str, Any]:
     """Load any Keras model, prove that its rebuilt copy is the same, write it and its float file."""
     from edgepipe.events import step
     from edgepipe.pipeline.export.tflite import convert
@@ -86,7 +86,7 @@ def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str]) 
     from edgepipe.pipeline.training import loss_for
 
     with step(emit, "load the model"):
-        model = load_model(source, Path(base), emit)
+        model = load_model(source, Path(base), emit, trusted=trusted)
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
     loss = loss_for(model, probe.labels if probe else None, emit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import struct
 import zipfile
 import zlib
@@ -13,17 +14,14 @@ from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.facts import TensorPort
+from edgepipe.pipeline.inspect.keras_classes import objections
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-LARGEST_CONFIG_BYTES = 64 << 20
-DEEPEST_CONFIG = 100
+# Configurations of Keras's own largest models stay under 2 MiB; one of 16 MiB can take a hundred times that in memory.
+LARGEST_BYTES = {"metadata.json": 64 << 10, "config.json": 16 << 20, "model.weights.h5": 4 << 30}
 LARGEST_RATIO = 100  # of unpacked to packed; trained weights hardly compress at all
-MODULES = ("keras", "tf_keras", "builtins")
-CODE = {
-    "Lambda": "a Lambda holds Python code",
-    "TFSMLayer": "a TFSMLayer runs a foreign graph",
-    "__lambda__": "a Lambda holds Python code",
-}
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 1  # bit of a member's flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,8 @@ def read_archive(path: Path) -> KerasArchive:
     (Lambda, subclass, foreign module). Nothing in the file is executed, imported or unpacked to disk.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"{path} is not a .keras file: it is a folder, pipe or device")
         with zipfile.ZipFile(path) as archive:
             config, metadata = _members(path, archive)
     except FileNotFoundError as exc:
@@ -64,28 +64,24 @@ def read_archive(path: Path) -> KerasArchive:
         raise ModelFileError(
             f"{path} is not a .keras file: {exc}", cause="the file is empty, cut short or in another format"
         ) from exc
-    foreign = list(dict.fromkeys(_foreign(config)))
-    if foreign:
+    if foreign := list(dict.fromkeys(objections(config))):
         raise UnsupportedModel(
             f"{path} holds code of its own, which is not run",
-            problems=foreign,
+            problems=[*foreign[:20], *([f"and {len(foreign) - 20} more"] if len(foreign) > 20 else [])],
             cause="a subclassed model, a Lambda or a custom layer",
             todo="Build the model from Keras layers (functional or Sequential); move preprocessing in front of it.",
         )
     layers = config["config"].get("layers") or []
-    inputs = tuple(_inputs(config, layers))
+    try:
+        inputs = tuple(_inputs(config, layers))
+    except (TypeError, ValueError, AttributeError, RecursionError) as exc:
+        raise ModelFileError(f"{path}: its configuration is damaged: an Input layer without a shape ({exc})") from exc
+    version = str(metadata.get("keras_version", "0"))
+    if not version.split(".")[0].isdecimal() or len(version) > 40:
+        raise ModelFileError(f"{path}: metadata.json names no version of Keras ({version!r:.60})")
     first = [layer.get("class_name") for layer in layers[: len(inputs) + 2] if isinstance(layer, dict)]
     rescales = bool({"Rescaling", "Normalization", "BatchNormalization"} & {*first})
-    return KerasArchive(keras_version=str(metadata.get("keras_version", "0")), config=config, inputs=inputs, rescales=rescales)
-
-
-def refuse_hdf5(path: Path) -> None:
-    """Raise UnsupportedModel for an HDF5 model: it can hold code that Keras 2 runs without asking."""
-    if path.suffix in (".h5", ".hdf5"):
-        raise UnsupportedModel(
-            f"{path}: .h5 models can hold code, and are not loaded",
-            todo="Save it again as model.save('model.keras'), with the code that made it.",
-        )
+    return KerasArchive(keras_version=version, config=config, inputs=inputs, rescales=rescales)
 
 
 def require_fixed_inputs(inputs: Sequence[TensorPort]) -> None:
@@ -106,13 +102,14 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict
     if extra or missing or len(names) != len(set(names)):
         raise ModelFileError(
             f"{path} is not a .keras file of Keras",
-            problems=[*(f"{name!r} does not belong in it" for name in extra[:5]), *(f"{name} is missing" for name in missing)],
+            problems=[
+                *(f"{name!r:.80} does not belong in it" for name in extra[:5]),
+                *(f"{name} is missing" for name in missing),
+                *(f"{name} is in it more than once" for name in sorted(MEMBERS) if names.count(name) > 1),
+            ],
         )
-    for member in archive.infolist():
-        if member.file_size > LARGEST_RATIO * max(1, member.compress_size) or (member.external_attr >> 16) & 0o170000 == 0o120000:
-            raise ModelFileError(f"{path}: {member.filename} is a link, or unpacks to more than {LARGEST_RATIO} times its size")
-    if archive.getinfo("config.json").file_size > LARGEST_CONFIG_BYTES:
-        raise ModelFileError(f"{path}: its configuration is larger than {LARGEST_CONFIG_BYTES >> 20} MiB")
+    if problems := [problem for member in archive.infolist() for problem in _member_problems(member)]:
+        raise ModelFileError(f"{path} is not a .keras file of Keras", problems=problems)
     try:
         config, metadata = (json.loads(archive.read(name)) for name in ("config.json", "metadata.json"))
     except (ValueError, RecursionError) as exc:
@@ -122,39 +119,18 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict
     return config, metadata
 
 
-def _foreign(config: dict[str, Any]) -> Iterator[str]:
-    """Yield one line for each object in a configuration that would bring code along. Raises ModelFileError for one too deep."""
-    pending: list[tuple[Any, str, int]] = [(config, "the model", 0)]
-    while pending:
-        node, owner, depth = pending.pop()
-        if depth > DEEPEST_CONFIG:
-            raise ModelFileError(
-                f"the model's configuration is nested more than {DEEPEST_CONFIG} deep", cause="it is not Keras's own"
-            )
-        if isinstance(node, dict):
-            settings = node.get("config")
-            name = settings.get("name") if isinstance(settings, dict) else None
-            owner = f'layer "{name}"' if isinstance(name, str) and depth else owner
-            if reason := _code_in(node):
-                yield f"{owner}: {reason}"
-            children = [value for key, value in node.items() if key not in ("build_config", "build_input_shape")]
-        else:
-            children = node if isinstance(node, list) else []
-        pending += [(child, owner, depth + 1) for child in reversed(children)]
-
-
-def _code_in(node: dict[str, Any]) -> str:
-    """Return why this object would bring code along, or nothing."""
-    kind, module, registered = node.get("class_name"), node.get("module"), node.get("registered_name")
-    if not isinstance(kind, str):
-        return ""
-    if kind in CODE:
-        return CODE[kind]
-    if isinstance(module, str) and module.split(".")[0] not in MODULES:
-        return f"{kind} comes from the module {module!r}"
-    if module is None and registered is not None:
-        return f"{kind} is a class of your own"
-    return ""
+def _member_problems(member: zipfile.ZipInfo) -> Iterator[str]:
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        yield f"{member.filename} is a link, folder or device"
+    if member.flag_bits & ENCRYPTED:
+        yield f"{member.filename} is encrypted"
+    if member.compress_type not in PACKINGS:
+        yield f"{member.filename} is packed by method {member.compress_type}, which Keras does not use"
+    if member.file_size > LARGEST_BYTES[member.filename]:
+        yield f"{member.filename} is larger than {LARGEST_BYTES[member.filename] >> 10} KiB"
+    if member.file_size > LARGEST_RATIO * max(1, member.compress_size):
+        yield f"{member.filename} unpacks to more than {LARGEST_RATIO} times its size"
 
 
 def _inputs(config: dict[str, Any], layers: list[Any]) -> Iterator[TensorPort]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgepipe.cli.output import Json, Quiet
-from edgepipe.cli.training import Data, Epochs, LearningRate, Memory, Model, Seed, Target, Test, Timeout, To
+from edgepipe.cli.training import Data, Epochs, LearningRate, Memory, Model, Seed, Target, Test, Timeout, To, Trust
 
 
 def cluster(
@@ -20,6 +20,7 @@ def cluster(
     target: Target = "host",
     seed: Seed = 0,
     to: To = None,
+    trust_model: Trust = False,
     memory: Memory = None,
     timeout: Timeout = 240.0,
     as_json: Json = False,
@@ -37,4 +38,4 @@ def cluster(
 
     parameters = {"clusters": clusters, "epochs": epochs, "learning_rate": learning_rate}
     recipe = one_stage("cluster", parameters, model=model, data=data, test=test, target=target, seed=seed)
-    return run_recipe(recipe, memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, to=to)
+    return run_recipe(recipe, memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, to=to, trusted=trust_model)

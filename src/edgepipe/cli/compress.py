@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from edgepipe.cli.output import Json, Quiet
-from edgepipe.cli.training import Memory, Timeout
+from edgepipe.cli.training import Memory, Timeout, Trust
 
 
 def compress(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)],
     memory: Memory = None,
     timeout: Timeout = 240.0,
+    trust_model: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -31,4 +32,12 @@ def compress(
     from edgepipe.cli.training import run_recipe
     from edgepipe.pipeline.recipe import load_recipe
 
-    return run_recipe(load_recipe(recipe), memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, references=True)
+    return run_recipe(
+        load_recipe(recipe),
+        memory=memory,
+        timeout=timeout,
+        as_json=as_json,
+        quiet=quiet,
+        references=True,
+        trusted=trust_model,
+    )

@@ -35,6 +35,12 @@ Seed = Annotated[int, typer.Option(help="Seed of every split, shuffle and initia
 To = Annotated[
     Path | None, typer.Option("--to", help="Also copy the result here: .tflite, or .keras to go on with.", show_default="none")
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust-model", help="Load a .h5, or a SavedModel that may run code or touch files: only if you know who made it."
+    ),
+]
 
 
 def one_stage(
@@ -73,6 +79,7 @@ def run_recipe(
     quiet: bool,
     to: Path | None = None,
     references: bool = False,
+    trusted: bool = False,
 ) -> int:
     """Run a recipe and show its record. Raises GateMissed or Inconclusive after showing it; returns 0 otherwise."""
     from edgepipe.records import as_json as to_json
@@ -82,7 +89,7 @@ def run_recipe(
         raise UsageError(f"--to {to}: the file must end in .tflite or .keras")
     limits = Limits(memory_bytes=int(memory * 1e9) if memory else None, timeout_s=timeout * 60)
     with progress(quiet) as emit:
-        record = compress(recipe, emit=emit, limits=limits, references=references)
+        record = compress(recipe, emit=emit, limits=limits, references=references, trusted=trusted)
     if to is not None:
         _copy(record, to)
     if as_json:

@@ -18,7 +18,8 @@ from edgepipe.pipeline.artefacts import MODEL, publish
 from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.data import Dataset, check, raise_errors
 from edgepipe.pipeline.export.arena import find_arena, has_tflm
-from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5, require_fixed_inputs
+from edgepipe.pipeline.inspect.admission import admit, is_function
+from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
 from edgepipe.pipeline.recipe import Recipe, Step
@@ -47,21 +48,24 @@ class Limits:
     timeout_s: float = LONGEST_REQUEST_S
 
 
-def compress(recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), references: bool = True) -> CompressionRecord:
+def compress(
+    recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), references: bool = True, trusted: bool = False
+) -> CompressionRecord:
     """Run a recipe and return its record, which is also in the store, its artefacts under results/artefacts.
 
     Data is checked before any work. Raises the error of the first stage that fails; what was finished before it stays cached.
+    `trusted` loads a model that may run code; no recipe can ask for it.
     """
     began = monotonic()
     base, cache = Path(recipe.base), Cache()
-    ports, rescales = _ports(recipe)
+    ports, rescales = _ports(recipe, trusted, emit)
     splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit) if recipe.data else {}
     folders = {name: stored(cache, data) for name, data in splits.items() if name != "test"}
     target = TARGETS[recipe.target]
     gauge = _Gauge(cache=cache, test=splits.get("test"), target=target, emit=emit)
     with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
         runner = Runner(worker, cache, folders, recipe.seed)
-        baseline = runner.load(recipe.model, base)
+        baseline = runner.load(recipe.model, base, trusted=trusted)
         _check_answers(splits, baseline.artefact)
         made: list[tuple[str, Made, bool]] = [("float", baseline, True)]
         made += [(name, done, True) for name, done in _references(runner, baseline, recipe, emit)] if references else []
@@ -99,13 +103,14 @@ def describe(stage: Step) -> str:
     return " ".join([stage.stage, *(str(value) for value in list(stage.parameters.values())[:1])])
 
 
-def _ports(recipe: Recipe) -> tuple[tuple[TensorPort, ...], bool | None]:
+def _ports(recipe: Recipe, trusted: bool, emit: Emit) -> tuple[tuple[TensorPort, ...], bool | None]:
     """Return the model's inputs where its file tells them without TensorFlow, and whether it scales raw values by itself."""
-    path = Path(recipe.base) / recipe.model.path
-    refuse_hdf5(path)
-    if path.is_dir() or (":" in recipe.model.path and not path.exists()):
+    base = Path(recipe.base)
+    if is_function(recipe.model.path, base):
         return (), None
-    archive = read_archive(path)
+    archive = admit(base / recipe.model.path, trusted=trusted, emit=emit)
+    if archive is None:
+        return (), None
     require_fixed_inputs(archive.inputs)
     return archive.inputs, archive.rescales
 

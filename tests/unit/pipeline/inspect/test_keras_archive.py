@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgepipe.errors import EdgepipeError, ModelFileError, UnsupportedModel
-from edgepipe.pipeline.inspect.keras_archive import read_archive, refuse_hdf5, require_fixed_inputs
+from edgepipe.pipeline.inspect.keras_archive import read_archive, require_fixed_inputs
 
 
 def layer(kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -130,8 +130,3 @@ def test_open_dimensions_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModel) as caught:
         require_fixed_inputs(read_archive(archive(tmp_path / "m.keras", layers)).inputs)
     assert len(caught.value.problems) == 2
-
-
-def test_hdf5_models_are_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="can hold code"):
-        refuse_hdf5(Path("old.h5"))
