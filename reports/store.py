@@ -214,7 +214,7 @@ class Store:
 def read_record(path: Path) -> Record:
     """Return the record in a JSON file of `runs/`. Raises UsageError where it is missing, damaged, newer, or no record."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = places.regular(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"cannot read {path}: {getattr(exc, 'strerror', None) or 'it is not a text file'}") from exc
     try:

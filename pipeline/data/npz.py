@@ -20,6 +20,7 @@ from edgepipe.errors import DataError
 from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.labels import tidy
 from edgepipe.pipeline.data.request import Request, first_problems
+from edgepipe.places import regular
 
 FORM = "a .npz file with arrays x and y"
 LABEL_NAMES = ("y", "labels")
@@ -82,7 +83,7 @@ def _native(array: Array) -> Array:
 def read_arrays(path: Path, *, largest_bytes: int) -> dict[str, Array]:
     """Return the arrays of a .npz by name. Raises DataError for damage, pickled objects and more than `largest_bytes`."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular(path)) as archive:
             members = archive.infolist()
             _refuse_problems(path, _problems(archive, members, largest_bytes))
             return {info.filename.removesuffix(".npy"): _load(archive, info) for info in members}

@@ -11,23 +11,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgepipe.errors import EdgepipeError, UsageError
+from edgepipe.places import regular
 from edgepipe.records import SCHEMA_VERSION
 
 T = TypeVar("T")
 LARGEST_YAML_BYTES = 1 << 20
+DEEPEST_YAML = 50
 
 
 def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
-    Raises `error` where the file is missing, over 1 MiB, not UTF-8, not YAML, uses aliases or repeats a key, or holds no mapping.
+    Raises `error` where the file is missing, over 1 MiB, not UTF-8, not YAML, uses aliases, repeats a key, nests too deep, or holds
+    no mapping.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import AliasEvent
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             content = file.read(LARGEST_YAML_BYTES + 1)
         if len(content) > LARGEST_YAML_BYTES:
             raise error(f"{path} is larger than 1 MiB", cause="this is not the file that was meant")
@@ -37,8 +40,13 @@ def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any
     except OSError as exc:
         raise error(f"cannot read {path}: {exc.strerror}", todo="Check the path; it is relative to the current folder.") from exc
     try:
-        if any(isinstance(event, AliasEvent) for event in YAML(typ="safe", pure=True).parse(text)):
-            raise error(f"{path} uses an alias (*name)", todo="Write the value out; aliases are not read.")
+        depth = 0
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if isinstance(event, AliasEvent):
+                raise error(f"{path} uses an alias (*name)", todo="Write the value out; aliases are not read.")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST_YAML:  # the parser's time grows with the square of it
+                raise error(f"{path} nests its values over {DEEPEST_YAML} deep", cause="this is not the file that was meant")
         document = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as exc:
         raise error(f"{path} is not valid YAML: {_one_line(exc)}") from exc
