@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from edgepipe.documents import parse, read_yaml, suggestion
 from edgepipe.errors import RecipeError
+
+LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,17 @@ def _target_problems(target: object) -> list[str]:
     return [f'"target": it should be {", ".join(others)} or {last} (given: {target!r})']
 
 
+def _train_problems(train: TrainSpec) -> list[str]:
+    from edgepipe.pipeline.stages.protocol import schedule_problems
+
+    problems = []
+    if train.batch_size < 1:
+        problems.append('"train.batch_size" must be at least 1')
+    if not isinstance(train.loss, str):
+        problems.append('"train.loss" must be the name of a Keras loss, or from_model')
+    return problems + [f"train.{problem}" for problem in schedule_problems(train.epochs, train.learning_rate)]
+
+
 def _value_problems(recipe: Recipe) -> list[str]:
     problems = []
     data = recipe.data
@@ -186,8 +200,14 @@ def _value_problems(recipe: Recipe) -> list[str]:
             problems.append(f'"data.{name}" is {share}; as a share it must lie between 0 and 1')
     if data is not None and data.calibration.samples < 1:
         problems.append('"data.calibration.samples" must be at least 1')
-    if recipe.train.epochs < 1 or recipe.train.batch_size < 1:
-        problems.append('"train.epochs" and "train.batch_size" must be at least 1')
+    if not 0 <= recipe.seed <= LARGEST_SEED:
+        problems.append(f'"seed" is {recipe.seed}; it must lie between 0 and {LARGEST_SEED}')
+    problems += _train_problems(recipe.train)
+    limits = {name: limit for name, limit in vars(recipe.gates).items() if limit is not None}
+    for name, limit in limits.items():
+        lowest = -100 if name == "accuracy_drop_points" else 0  # a drop below 0 asks for a better model
+        if not lowest <= limit < math.inf:
+            problems.append(f'"gates.{name}" is {limit}; it must be a number from {lowest} on')
     if recipe.gates.accuracy_drop_points is not None and (data is None or data.test is None):
         problems.append('"gates.accuracy_drop_points" needs test data: data: {test: …}')
     return problems

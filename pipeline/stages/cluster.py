@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import Claim, ClaimKind
-from edgepipe.pipeline.stages.protocol import Form, Product, layers_claimed
+from edgepipe.pipeline.stages.protocol import Form, Product, layers_claimed, schedule_problems
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
@@ -31,7 +31,8 @@ class Cluster:
 
     def check(self) -> list[str]:
         """Return what is wrong with the parameters, one line each."""
-        return [] if 2 <= self.clusters <= 256 else [f"clusters is {self.clusters}; it must lie between 2 and 256"]
+        problems = [] if 2 <= self.clusters <= 256 else [f"clusters is {self.clusters}; it must lie between 2 and 256"]
+        return problems + schedule_problems(self.epochs, self.learning_rate)
 
     def apply(self, model: KerasModel, bench: Workbench) -> Product:
         """Return the clustered model. Raises UnsupportedModel where no layer has weights to cluster."""

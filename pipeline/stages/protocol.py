@@ -11,6 +11,7 @@ A new technique is one file with one such class, and one line in `edgepipe.pipel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,9 @@ from edgepipe.facts import Claim, ClaimKind
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
+
+
+MOST_EPOCHS = 1_000_000
 
 
 class Form(StrEnum):
@@ -58,3 +62,13 @@ class Stage(Protocol):
 def layers_claimed(claims: Sequence[Claim], kind: ClaimKind) -> tuple[str, ...]:
     """Return the layers that earlier stages made a claim of this kind about, each once."""
     return tuple(dict.fromkeys(layer for claim in claims if claim.kind is kind for layer in claim.layers))
+
+
+def schedule_problems(epochs: int | None, learning_rate: float | None) -> list[str]:
+    """Return what is wrong with a stage's own training settings; None is none of its own."""
+    problems = []
+    if epochs is not None and not 1 <= epochs <= MOST_EPOCHS:
+        problems.append(f"epochs is {epochs}; it must lie between 1 and {MOST_EPOCHS:,}")
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        problems.append(f"learning_rate is {learning_rate}; it must be a number above 0")
+    return problems

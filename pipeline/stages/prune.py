@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import Claim, ClaimKind
-from edgepipe.pipeline.stages.protocol import Form, Product
+from edgepipe.pipeline.stages.protocol import Form, Product, schedule_problems
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
@@ -41,7 +41,7 @@ class Prune:
             problems.append(f"sparsity is {self.sparsity}; it must lie between 0 and 1 (0.8 is 80 %)")
         if not 0 <= self.begin_percent < self.end_percent <= 100:
             problems.append("0 <= begin_percent < end_percent <= 100 does not hold")
-        return problems
+        return problems + schedule_problems(self.epochs, self.learning_rate)
 
     def apply(self, model: KerasModel, bench: Workbench) -> Product:
         """Return the pruned model. Raises UnsupportedModel where no layer has weights to prune."""

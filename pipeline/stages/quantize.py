@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from edgepipe.facts import Claim, ClaimKind
-from edgepipe.pipeline.stages.protocol import Form, Product, layers_claimed
+from edgepipe.pipeline.stages.protocol import Form, Product, layers_claimed, schedule_problems
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
@@ -35,7 +35,7 @@ class Quantize:
         """Return what is wrong with the parameters, one line each."""
         if self.mode != "qat" and (self.epochs is not None or self.learning_rate is not None):
             return [f"epochs and learning_rate belong to mode: qat; mode {self.mode} does not train"]
-        return []
+        return schedule_problems(self.epochs, self.learning_rate)
 
     def apply(self, model: KerasModel, bench: Workbench) -> Product:
         """Return the quantised flatbuffer. Raises UnsupportedModel where no layer can be trained with quantisation."""

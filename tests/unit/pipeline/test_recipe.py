@@ -56,7 +56,17 @@ def test_the_recipe_of_the_design_is_read(tmp_path: Path) -> None:
         ("clusters: 16", "clusters: 1", "between 2 and 256"),
         ("mode: qat", "mode: int8, epochs: 3", "does not train"),
         ("validation: 0.15", "validation: 15.0", "must lie between 0 and 1"),
-        ("epochs: 10", "epochs: 0", "at least 1"),
+        ("epochs: 10", "epochs: 0", "epochs is 0; it must lie between 1 and"),
+        ("epochs: 10", "learning_rate: .nan", "learning_rate is nan"),
+        ("loss: from_model", "loss: {class_name: mse}", "must be the name of a Keras loss"),
+        ("sparsity: 0.8", "sparsity: 0.8, epochs: -3", "epochs is -3"),
+        ("clusters: 16", "clusters: 16, learning_rate: .inf", "learning_rate is inf"),
+        ("mode: qat", "mode: qat, learning_rate: 0", "learning_rate is 0.0"),
+        ("target: mcu", "seed: -1", '"seed" is -1'),
+        ("target: mcu", "seed: 4294967296", '"seed" is 4294967296'),
+        ("accuracy_drop_points: 1.0", "accuracy_drop_points: .nan", '"gates.accuracy_drop_points" is nan'),
+        ("size_bytes: 65536", "latency_us: .inf", '"gates.latency_us" is inf'),
+        ("size_bytes: 65536", "size_bytes: -5", '"gates.size_bytes" is -5'),
         ("schema: 1\n", "", '"schema" is missing'),
         ("schema: 1", "schema: 2", "schema"),
         (", test: test.npz", "", "needs test data"),
@@ -110,3 +120,8 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="No such file"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_deep_nesting_is_refused_before_it_costs_time(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="nests its values over 50 deep"):
+        load_recipe(written(tmp_path, "a: " + "[" * 100_000))
