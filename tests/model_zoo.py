@@ -49,12 +49,27 @@ def cnn(k: object) -> object:
     return k.Model(pixels, layers.Dense(10, activation="softmax", name="digit")(x))  # type: ignore[attr-defined]
 
 
-def two_inputs() -> object:
+def two_inputs(*, turned: bool = False) -> object:
     """Two inputs of the same shape that must not be swapped."""
     left = keras.layers.Input((4,), name="left")
     right = keras.layers.Input((4,), name="right")
     x = keras.layers.Concatenate()([keras.layers.Dense(6, activation="relu")(left), right])
-    return keras.Model([left, right], keras.layers.Dense(3, activation="softmax")(x))
+    inputs = [right, left] if turned else [left, right]
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+
+def dense(outputs: int, activation: str) -> object:
+    """One layer on four numbers."""
+    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(outputs, activation=activation)])
+
+
+def two_outputs() -> object:
+    """A class and a number from the same layer."""
+    four = keras.layers.Input((4,))
+    return keras.Model(four, [keras.layers.Dense(3, activation="softmax")(four), keras.layers.Dense(1)(four)])
+
+
+LOSSES = {"one_sigmoid": "binary_crossentropy", "one_hot": "categorical_crossentropy", "number": "mse"}
 
 
 def main(folder: Path) -> None:
@@ -63,6 +78,12 @@ def main(folder: Path) -> None:
         ("keras3", cnn(keras)),
         ("keras2", cnn(tf_keras)),
         ("two_inputs", two_inputs()),
+        ("two_inputs_turned", two_inputs(turned=True)),
+        ("two_outputs", two_outputs()),
+        ("one_sigmoid", dense(1, "sigmoid")),
+        ("one_hot", dense(3, "softmax")),
+        ("number", dense(8, "linear")),
+        ("normalised", keras.Sequential([keras.layers.Input((4,)), keras.layers.LayerNormalization(), keras.layers.Dense(3)])),
         (
             "sequential",
             keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(5, "tanh"), keras.layers.Dense(3, "softmax")]),
@@ -72,7 +93,7 @@ def main(folder: Path) -> None:
         ("no_weights", keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D()])),
     ):
         randomise(model)
-        model.compile("adam", "sparse_categorical_crossentropy")
+        model.compile("adam", LOSSES.get(name, "sparse_categorical_crossentropy") if name != "two_outputs" else None)
         model.save(folder / f"{name}.keras")
     twice = Twice()
     twice(np.zeros((1, 4), "float32"))

@@ -54,12 +54,13 @@ def _shape(tensor: Any) -> tuple[int, ...]:
     return tuple(-1 if size is None else size for size in tensor.shape)
 
 
-def _samples(names: list[str], calibration: Dataset | None) -> Iterator[list[Any]]:
+def _samples(names: list[str], calibration: Dataset | None) -> Iterator[dict[str, Any]]:
+    """Yield samples by the inputs' names: the converter puts them in an order of its own."""
     if calibration is None:
         raise DataError("int8 needs calibration data", todo="Name data in the recipe (data: {train: …}), or pass --data.")
-    columns = list(calibration.inputs.values()) if len(names) == 1 else [calibration.inputs[name] for name in names]
+    columns = calibration.inputs if len(names) > 1 else dict(zip(names, calibration.inputs.values(), strict=True))
     for index in range(calibration.samples):
-        yield [column[index : index + 1] for column in columns]
+        yield {name: columns[name][index : index + 1] for name in names}
 
 
 def _reason(text: str) -> str:
