@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import Claim, ClaimKind
@@ -47,8 +47,10 @@ class Cluster:
             name: str = layer.name  # type: ignore[attr-defined]
             if type(layer).__name__ not in CLUSTERABLE:
                 return layer
-            if layer.kernel.shape.num_elements() <= self.clusters:  # type: ignore[attr-defined]
+            if _values(layer, zeros=name not in sparse) <= self.clusters:
                 skipped.append(name)
+                if name in sparse:  # nothing else would keep its zeros
+                    layer.trainable = False  # type: ignore[attr-defined]
                 return layer
             clustered.append(name)
             return experimental.cluster_weights(
@@ -68,6 +70,16 @@ class Cluster:
         bench.fit(
             wrapped, "cluster", epochs=bench.epochs(self.epochs), learning_rate=self.learning_rate or bench.learning_rate / 10
         )
+        for layer in model.layers:
+            layer.trainable = layer.trainable or layer.name in skipped
         stripped = tfmot.clustering.keras.strip_clustering(wrapped)
         claim = Claim(kind=ClaimKind.CLUSTERS, stage="cluster", wanted=self.clusters, layers=tuple(clustered))
         return Product(tflite=bench.tflite(stripped, "float32"), model=stripped, claims=(claim,), skipped_layers=tuple(skipped))
+
+
+def _values(layer: Any, *, zeros: bool) -> int:
+    """Return how many weights a layer has to share values among: TF-MOT finds no more clusters than that."""
+    import numpy as np
+
+    kernel = layer.kernel.numpy()
+    return int(kernel.size if zeros else np.count_nonzero(kernel))
