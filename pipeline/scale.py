@@ -38,4 +38,7 @@ def check_scale(model: Any, inputs: dict[str, Any], labels: Any, loss: Any) -> N
 def _mean_loss(model: Any, arrays: list[Any], truth: Any, measure: Any) -> float:
     import numpy as np
 
-    return float(np.mean(measure(truth, model(arrays[0] if len(arrays) == 1 else arrays, training=False))))
+    answers = model(arrays[0] if len(arrays) == 1 else arrays, training=False)
+    if answers.shape[-1] == 1 and truth.ndim == len(answers.shape) - 1:
+        truth = truth[..., np.newaxis]  # as Keras's own training does
+    return float(np.mean(measure(truth, answers)))

@@ -74,7 +74,12 @@ class Worker:
                 self._emit(from_json(answer))
             elif "error" in answer:
                 kind = errors.error_for(answer["error"])
-                raise kind(answer["what"], cause=answer["cause"], todo=answer["todo"], problems=answer["problems"])
+                raise kind(
+                    answer["what"],
+                    cause=answer["cause"],
+                    todo=answer["todo"] or f"The whole account: {self.log}",
+                    problems=answer["problems"],
+                )
             else:
                 result: dict[str, Any] = answer["result"]
                 return result
@@ -82,6 +87,7 @@ class Worker:
     def close(self) -> None:
         """End the child."""
         process, self._process = self._process, None
+        self._buffer = b""
         if process is None:
             return
         if process.poll() is None:

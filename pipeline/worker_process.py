@@ -8,11 +8,12 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgepipe.errors import EdgepipeError, StorageError
+from edgepipe.errors import EdgepipeError, StorageError, UnsupportedModel
 from edgepipe.events import Emit, Event, to_json
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -58,6 +59,14 @@ def _answer(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         return _error(StorageError(f"the system refused while working: {exc}"))
     except MemoryError:
         return _error(StorageError("not enough memory for this step", todo="Raise --memory, or make train.batch_size smaller."))
+    except Exception as exc:  # noqa: BLE001  the process boundary: TensorFlow raises whatever it likes over a model
+        traceback.print_exc()  # into the log, which the command names
+        first = next((line.strip() for line in str(exc).splitlines() if line.strip()), "no reason given")
+        return {
+            **_error(UnsupportedModel(f"TensorFlow failed with this model: {type(exc).__name__}: {first[:300]}")),
+            "cause": "layers, loss and labels that do not go together",
+            "todo": "",
+        }
 
 
 def _error(exc: EdgepipeError) -> dict[str, Any]:
@@ -89,6 +98,11 @@ def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str], 
         model = load_model(source, Path(base), emit, trusted=trusted)
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
+    if probe is not None and len(model.outputs) > 1:
+        raise UnsupportedModel(
+            f"the model has {len(model.outputs)} outputs, and the data labels for one",
+            todo="Give a model with the one output that matters; without --data this one can be converted.",
+        )
     loss = loss_for(model, probe.labels if probe else None, emit)
     if probe is not None:
         check_scale(model, probe.inputs, probe.labels, loss)

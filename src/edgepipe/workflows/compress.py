@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.documents import parse
-from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel
+from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel, WorkerDied
 from edgepipe.events import Emit, Note, step
 from edgepipe.facts import TensorPort
 from edgepipe.pipeline.artefacts import MODEL, publish
@@ -130,8 +130,8 @@ def _references(runner: Runner, baseline: Made, recipe: Recipe, emit: Emit) -> l
             continue
         try:
             done.append((name, runner.run(stage, baseline.artefact, recipe.train)))
-        except UnsupportedModel as exc:
-            emit(Note(warning=True, text=f"no {name} row to compare with: {exc.what}"))
+        except (UnsupportedModel, WorkerDied) as exc:  # TensorFlow's converter crashes on some models, such as a GRU in int8
+            emit(Note(warning=True, text=f"no {name} row to compare with: {exc.what} ({exc.cause})"))
     return done
 
 
