@@ -10,6 +10,7 @@ from edgepipe.cli.compare import compare
 from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
+from edgepipe.cli.diff import diff
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.inspect import inspect
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "quantize": (SMALL, quantize),
     "convert": (SMALL, convert),
     "inspect": (PROVE, inspect),
+    "diff": (PROVE, diff),
     "verify": (PROVE, verify),
     "export": (PROVE, export),
     "bench": (MEASURE, bench),
