@@ -11,15 +11,20 @@ from ai_edge_litert import schema_py_generated as schema
 FLOAT, BOOL = schema.TensorType.FLOAT32, schema.TensorType.BOOL
 
 
-def convolution(side: int, channels: int, seed: int = 0) -> bytes:
-    """Return a .tflite of one 3x3 float convolution from `channels` to `channels` on a `side` x `side` picture."""
-    weights = np.random.default_rng(seed).normal(size=(channels, 3, 3, channels)).astype("<f4")
+def convolution(side: int, channels: int, seed: int = 0, dtype: str = "float32") -> bytes:
+    """Return a .tflite of one 3x3 convolution from `channels` to `channels` on a `side` x `side` picture.
+
+    `dtype` float32; or int8 for the weights alone, as dynamic range quantisation has them.
+    """
+    rng, shape = np.random.default_rng(seed), (channels, 3, 3, channels)
+    integers = dtype == "int8"
+    weights = rng.integers(-127, 128, shape, np.int8) if integers else rng.standard_normal(shape, "f4").astype("<f4", copy=False)
     picture = (1, side, side, channels)
     options = schema.Conv2DOptionsT()
     options.strideW = options.strideH = 1
     tensors = [
         _tensor("input", picture),
-        _tensor("weights", weights.shape, buffer=1),
+        _tensor("weights", weights.shape, schema.TensorType.INT8 if integers else FLOAT, buffer=1, scales=channels * integers),
         _tensor("bias", (channels,), buffer=2),
         _tensor("output", picture),
     ]
@@ -43,9 +48,12 @@ def endless() -> bytes:
     return _model(operators, graphs, [np.array([1e9], "<f4").tobytes()])
 
 
-def _tensor(name: str, shape: Sequence[int], dtype: int = FLOAT, buffer: int = 0) -> schema.TensorT:
+def _tensor(name: str, shape: Sequence[int], dtype: int = FLOAT, buffer: int = 0, scales: int = 0) -> schema.TensorT:
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), dtype, buffer
+    if scales:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [0.01] * scales, [0] * scales
     return tensor
 
 
