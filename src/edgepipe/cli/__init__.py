@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from edgepipe.cli.commands import COMMANDS
 from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated, UsageError
@@ -43,6 +43,8 @@ def main_inner(arguments: Sequence[str]) -> int:
         raise Interrupted("stopped") from exc
     except typer.Exit as exc:
         return exc.exit_code
+    except SystemExit as exc:  # click's answer to a reader that has gone
+        raise BrokenPipeError from exc
     except typer.TyperException as exc:
         verb = next((word for word in arguments if word in COMMANDS), "")
         raise UsageError(exc.format_message(), todo=f"See edgepipe {verb} --help.".replace("  ", " ")) from exc
@@ -51,6 +53,7 @@ def main_inner(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The entry point: the one place where errors become messages and exit codes."""
+    _open_closed_streams()
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_run(sys.argv[1:]))
 
@@ -65,7 +68,7 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _report(Interrupted("stopped by Ctrl-C"), arguments)
     except BrokenPipeError:  # `edgepipe … | head`: whoever read us has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
         return 0
     except OSError as exc:
         return _report(StorageError(f"the system refused: {exc}"), arguments)
@@ -78,9 +81,31 @@ def _report(exc: EdgepipeError, arguments: Sequence[str]) -> int:
         import json
 
         body = {"error": exc.slug, "message": exc.what, "problems": list(exc.problems), "exit_code": exc.exit_code}
-        sys.stdout.write(json.dumps(body) + "\n")
-    sys.stderr.write(f"edgepipe: {exc}\n")
+        _say(sys.stdout, json.dumps(body))
+    _say(sys.stderr, f"edgepipe: {exc}")
     return exc.exit_code
+
+
+def _say(stream: TextIO, line: str) -> None:
+    """Write a line where somebody may read it: the exit code holds where nobody can."""
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except OSError:
+        _to_nowhere(stream)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where stdin, stdout or stderr were closed: no other file may get their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _log_traceback() -> str:
