@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PARTS = ("startup", "digits_accuracy", "keyword_spotting", "demo_time", "agent_overhead", "mutated_models", "keras_bridge", "inspect_large")
+PARTS = (
+    "startup",
+    "digits_accuracy",
+    "keyword_spotting",
+    "demo_time",
+    "agent_overhead",
+    "mutated_models",
+    "keras_bridge",
+    "inspect_large",
+)
 
 if __name__ == "__main__":
     failed = [part for part in PARTS if subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=False).returncode]

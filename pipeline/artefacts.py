@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +32,27 @@ def open_artefact(folder: Path) -> Artefact:
     except OSError as exc:
         raise ModelFileError(f"{folder} holds no artefact: {exc.strerror}", todo="Make it again with edgepipe compress.") from exc
     return replace(parse_json(Artefact, text, source=str(folder / MANIFEST), error=ModelFileError), folder=str(folder))
+
+
+def intact(folder: Path) -> Artefact | None:
+    """Return the artefact in a folder, None where a file of it is missing or no longer what was written."""
+    try:
+        artefact = open_artefact(folder)
+        if hashlib.sha256((folder / MODEL).read_bytes()).hexdigest() != artefact.sha256:
+            return None
+        if _can_be_trained(artefact):
+            with zipfile.ZipFile(folder / TRAINABLE) as archive:
+                return None if archive.testzip() else artefact
+    except (ModelFileError, OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return None
+    return artefact
+
+
+def _can_be_trained(artefact: Artefact) -> bool:
+    from edgepipe.pipeline.stages import STAGES
+    from edgepipe.pipeline.stages.protocol import Form
+
+    return artefact.stage not in STAGES or STAGES[artefact.stage].gives is Form.KERAS
 
 
 def publish(artefact: Artefact, results: Path) -> Artefact:

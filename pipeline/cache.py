@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,6 +70,16 @@ class Cache:
                     part.replace(final)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+    def drop(self, kind: str, key: str) -> None:
+        """Remove a folder; where another process has removed it meanwhile, nothing is left to do."""
+        folder = self.root / kind / key
+        with storage_errors(folder), suppress(FileNotFoundError):
+            aside = Path(tempfile.mkdtemp(prefix=f".{key[:16]}.", dir=folder.parent))
+            try:
+                folder.rename(aside / key)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
 
     def value(self, key: str) -> Any | None:
         """Return the JSON value stored under this key, or None; a damaged one counts as none."""

@@ -14,7 +14,7 @@ from uuid import uuid4
 from edgepipe.documents import parse
 from edgepipe.errors import ModelFileError
 from edgepipe.facts import Claim
-from edgepipe.pipeline.artefacts import MANIFEST, MODEL, TRAINABLE, open_artefact, require, write_manifest
+from edgepipe.pipeline.artefacts import MANIFEST, MODEL, TRAINABLE, intact, open_artefact, require, write_manifest
 from edgepipe.pipeline.cache import Cache, key_of, tool_versions
 from edgepipe.pipeline.inspect.claims import prove
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
@@ -51,8 +51,8 @@ class Runner:
         # A function may give another model each time it is called, so only files and folders are looked up.
         content = _content_sha256(path) if path.exists() else uuid4().hex
         key = key_of(stage="load", model=content, data=self._hashes("train", "validation"))
-        if folder := self._cache.find("stages", key):
-            return Made(artefact=open_artefact(folder), cached=True)
+        if known := self._known(key):
+            return Made(artefact=known, cached=True)
         with self._cache.fill("stages", key) as part:
             began = monotonic()
             data = self._folders("train", "validation")
@@ -68,8 +68,8 @@ class Runner:
         train = train_like(parent, train)
         inputs = {"parent": _identity(parent), "train": as_json(train), "seed": self._seed, "data": self._hashes()}
         key = key_of(stage=step.stage, parameters=step.parameters, claims=[as_json(claim) for claim in claims], **inputs)
-        if folder := self._cache.find("stages", key):
-            return Made(artefact=open_artefact(folder), cached=True)
+        if known := self._known(key):
+            return Made(artefact=known, cached=True)
         with self._cache.fill("stages", key) as part:
             began = monotonic()
             result = self._worker.request(
@@ -94,6 +94,14 @@ class Runner:
                 began=began,
             )
         return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
+
+    def _known(self, key: str) -> Artefact | None:
+        """Return what the cache holds under this key; a damaged entry is thrown away, to be made again."""
+        if (folder := self._cache.find("stages", key)) is None:
+            return None
+        if (artefact := intact(folder)) is None:
+            self._cache.drop("stages", key)
+        return artefact
 
     def _finish(
         self,

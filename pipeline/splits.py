@@ -45,6 +45,14 @@ def prepare(
 def stored(cache: Cache, data: Dataset) -> Path:
     """Return the folder of the cache that holds `data`, named by its hash: how data gets to the worker."""
     folder = cache.root / "data" / data.sha256
-    if not folder.is_dir():
+    if not _holds(folder, data):
+        cache.drop("data", data.sha256)
         data.save(folder)
     return folder
+
+
+def _holds(folder: Path, data: Dataset) -> bool:
+    try:
+        return folder.is_dir() and Dataset.open(folder).sha256 == data.sha256
+    except DataError:
+        return False
