@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from edgepipe.records import CompressionRecord
 
 Memory = Annotated[
-    float | None, typer.Option(help="Most memory the TensorFlow process may allocate, in GB.", show_default="no limit")
+    float | None,
+    typer.Option(min=0.1, max=1e6, help="Most memory the TensorFlow process may allocate, in GB.", show_default="no limit"),
 ]
-Timeout = Annotated[float, typer.Option(help="Longest time for one stage, in minutes.")]
+Timeout = Annotated[float, typer.Option(min=0.01, max=1e6, help="Longest time for one stage, in minutes.")]
 Model = Annotated[str, typer.Argument(help="A .keras file, a SavedModel folder, or module:function.", show_default=False)]
 Data = Annotated[
     str | None,
