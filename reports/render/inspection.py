@@ -1,10 +1,10 @@
-"""What a `.tflite` says of itself, as sheets: the whole, its operators, what it stores, what it computes."""
+"""What a model file says of itself, as sheets: operators and tensors of a `.tflite`, layers of a `.keras`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgepipe.facts import Inspection, OpFacts, Quantisation, TensorFacts, TensorPort, TensorRole
+from edgepipe.facts import Inspection, KerasInspection, OpFacts, Quantisation, TensorFacts, TensorPort, TensorRole
 from edgepipe.reports import words
 from edgepipe.reports.render.sheets import Sheet
 
@@ -12,8 +12,10 @@ NAME = 28  # letters of a name; what a converter joins of all that was fused has
 NAMED = 3  # tensors that are called by their names; the others are counted
 
 
-def sheets(name: str, inspection: Inspection) -> tuple[Sheet, ...]:
+def sheets(name: str, inspection: Inspection | KerasInspection) -> tuple[Sheet, ...]:
     """Return all sheets of one file; `name` is what to call it."""
+    if isinstance(inspection, KerasInspection):
+        return Sheet(title=name, rows=tuple(_keras_summary(inspection))), _layers(inspection)
     weights = [tensor for tensor in inspection.tensors if tensor.role is TensorRole.WEIGHT]
     constants = [tensor for tensor in inspection.tensors if tensor.sha256 is not None and tensor.role is not TensorRole.WEIGHT]
     computed = [tensor for tensor in inspection.tensors if tensor.sha256 is None]
@@ -60,6 +62,35 @@ def _port(port: TensorPort) -> str:
     offset = f"{'+' if (port.zero_point or 0) < 0 else '−'} {abs(port.zero_point or 0)}"
     scale = "" if port.scale is None else f", real = {port.scale:.6g} · (q {offset})"
     return f"{words.short(port.name, NAME)} {port.dtype} {words.shape(port.shape)}{scale}"
+
+
+def _keras_summary(inspection: KerasInspection) -> Iterable[tuple[str, str]]:
+    totals = inspection.totals
+    unknown = totals["layers_of_unknown_parameters"]
+    yield "sha256", inspection.sha256[:16]
+    yield "size", f"{inspection.size_bytes:,} bytes"
+    yield "written by", inspection.written_by
+    yield "inputs", "; ".join(_port(port) for port in inspection.inputs) or "none"
+    yield "layers", f"{totals['layers']:,}"
+    yield "parameters", f"{totals['known_parameters']:,}" + (f" without those of {unknown:,} layers not known" if unknown else "")
+
+
+def _layers(inspection: KerasInspection) -> Sheet:
+    return Sheet(
+        title="Layers",
+        columns=("layer", "kind", "input", "parameters", "activation"),
+        numbers=frozenset({"parameters"}),
+        rows=tuple(
+            (
+                words.short(layer.name, 2 * NAME),
+                layer.kind,
+                words.DASH if layer.input_shape is None else words.shape(layer.input_shape),
+                words.whole(layer.parameters),
+                layer.activation or "",
+            )
+            for layer in inspection.layers
+        ),
+    )
 
 
 def _operators(inspection: Inspection) -> Sheet:

@@ -205,6 +205,35 @@ class Inspection:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class KerasLayer:
+    """One layer as a `.keras` file describes it; `parameters` None: not known without building it. -1 is an open dimension."""
+
+    name: str
+    kind: str
+    input_shape: tuple[int, ...] | None
+    parameters: int | None
+    activation: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasInspection:
+    """What a `.keras` file says of itself; `written_by` names the Keras that did, with its version."""
+
+    sha256: str
+    size_bytes: int
+    written_by: str
+    inputs: tuple[TensorPort, ...]
+    layers: tuple[KerasLayer, ...]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The sums over all layers; parameters as far as they are known."""
+        unknown = sum(layer.parameters is None for layer in self.layers)
+        known = sum(layer.parameters or 0 for layer in self.layers)
+        return {"layers": len(self.layers), "known_parameters": known, "layers_of_unknown_parameters": unknown}
+
+
 class ClaimKind(StrEnum):
     """A property that a stage promises of the file it writes."""
 

@@ -18,12 +18,14 @@ def inspect(
     """Show everything that a model file says of itself, tensor by tensor and operator by operator.
 
     Of a .tflite: dtype, shape, bytes, quantisation, zeros and clusters of every tensor; version, layer and multiply-accumulates
-    of every operator; what was left in float, open dimensions, Flex and custom operators. Needs no TensorFlow. Names are cut on the
-    screen; --json has them whole.
+    of every operator; what was left in float, open dimensions, Flex and custom operators. Of a .keras: layers, parameters, inputs,
+    who wrote it. Needs no TensorFlow and runs nothing of the file. Names are cut on the screen; --json has them whole.
 
     [bold]Examples[/]
 
       edgepipe inspect model.tflite
+
+      edgepipe inspect model.keras --markdown
 
       edgepipe inspect model.tflite --json | jq '.tensors[] | select(.dtype == "float32") | .name'
     """
