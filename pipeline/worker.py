@@ -102,7 +102,7 @@ class Worker:
         handle, name = tempfile.mkstemp(prefix="edgepipe-worker-", suffix=".log")
         self.log = Path(name)
         self._answers, write_end = os.pipe()
-        command = [sys.executable, "-m", "edgepipe.pipeline.worker_process", str(write_end), str(self._memory_bytes or 0)]
+        command = [sys.executable, "-P", "-m", "edgepipe.pipeline.worker_process", str(write_end), str(self._memory_bytes or 0)]
         began = monotonic()
         self._emit(StepStarted(step="start TensorFlow"))
         try:

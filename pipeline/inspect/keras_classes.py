@@ -158,11 +158,16 @@ def objections(config: object, *, values: frozenset[str] = VALUES) -> Iterator[s
             settings = node.get("config")
             name = settings.get("name") if isinstance(settings, dict) else None
             owner = f'layer "{name:.80}"' if isinstance(name, str) and depth else owner
-            yield from (f"{owner}: {reason}" for reason in _reasons(node, values))
+            yield from (printable(f"{owner}: {reason}") for reason in _reasons(node, values))
             children = list(node.values())
         elif isinstance(node, list):
             children = node
         pending += [(child, owner, depth + 1) for child in reversed(children)]
+
+
+def printable(text: str) -> str:
+    """Return text from a model without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _reasons(node: dict[str, Any], values: frozenset[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
-from edgepipe.pipeline.inspect.keras_classes import METADATA_VALUES, objections
+from edgepipe.pipeline.inspect.keras_classes import METADATA_VALUES, objections, printable
 from edgepipe.pipeline.inspect.tensorflow_ops import DANGERS, PLAIN_OPS, SAVING_OPS
 
 LARGEST_PROTO_BYTES = 1 << 30
@@ -57,7 +57,7 @@ def check_saved_model(folder: Path) -> None:
         problems += _layer_problems(memoryview(content), memoryview(metadata))
     except (ValueError, RecursionError) as exc:
         raise ModelFileError(f"{folder} is not a SavedModel: {exc}", cause="the file is damaged or in another format") from exc
-    if problems := list(dict.fromkeys(problems)):
+    if problems := list(dict.fromkeys(map(printable, problems))):
         raise UnsupportedModel(
             f"{folder} can do more than compute",
             problems=[*problems[:20], *([f"and {len(problems) - 20} more"] if len(problems) > 20 else [])],

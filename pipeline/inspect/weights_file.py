@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import resource
+import signal
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgepipe.errors import MissingExtra, ModelFileError
+from edgepipe.errors import InternalError, MissingExtra, ModelFileError
+from edgepipe.pipeline.inspect.keras_classes import printable
 
 MEMBER = "model.weights.h5"
 SECONDS = 60
@@ -32,12 +34,16 @@ def check_weights(path: Path) -> None:
 
     Raises MissingExtra without h5py, which comes with TensorFlow.
     """
-    command = [sys.executable, "-m", "edgepipe.pipeline.inspect.weights_file", str(path)]
+    # -P: whatever lies in the current folder, perhaps beside the model, is not imported.
+    command = [sys.executable, "-P", "-m", "edgepipe.pipeline.inspect.weights_file", str(path)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
-        answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
-    except (subprocess.TimeoutExpired, ValueError):
-        answer = {}
+    except subprocess.TimeoutExpired:
+        done = subprocess.CompletedProcess(command, -signal.SIGKILL, b"", b"")
+    if done.returncode > 0:  # Python's own, and no signal: not what a file can do
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or [""])[-1]
+        raise InternalError(f"the check of {path} failed: {last:.300}")
+    answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
     if "missing" in answer:
         raise MissingExtra(f"h5py is not ready to use: {answer['missing']}", cause="edgepipe was installed without [compress]")
     problems = answer.get("problems", ["it crashes or stalls the HDF5 library"])
@@ -147,7 +153,7 @@ def _answer(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(MEMBER)
         for problem in problems_in(content):
-            problems.append(problem)
+            problems.append(printable(problem))
             if len(problems) == 20:
                 break
     except (
