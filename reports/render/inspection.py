@@ -37,7 +37,7 @@ def _summary(inspection: Inspection) -> Iterable[tuple[str, str]]:
     yield "size", f"{facts.size_bytes:,} bytes: {inspection.stored_bytes:,} of constants, the rest is names, structure and metadata"
     yield "inputs", "; ".join(_port(port) for port in facts.inputs) or "none"
     yield "outputs", "; ".join(_port(port) for port in facts.outputs) or "none"
-    yield "operators", f"{len(facts.ops):,} of {len(kinds):,} kinds"
+    yield "operators", f"{len(facts.ops):,} of {len(kinds):,} kind{'' if len(kinds) == 1 else 's'}"
     yield "MACs", f"{facts.macs:,}" + ("" if share is None else f", {words.percent(share)} of them in integers")
     yield (
         "weights",
