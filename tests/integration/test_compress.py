@@ -131,6 +131,7 @@ def test_ctrl_c_and_sigterm_end_at_once_with_their_codes_and_keep_finished_stage
             rest = process.stderr.read()
             assert process.wait(timeout=30) == code, rest
             assert "Traceback" not in rest
+            assert "edgepipe: stopped by" in rest
     after = {path.name for path in Path(os.environ["XDG_CACHE_HOME"], "edgepipe", "stages").iterdir()}
     assert before <= after and not [name for name in after if name.startswith(".")], "no half-written stage"
 

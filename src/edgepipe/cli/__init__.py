@@ -48,6 +48,8 @@ def main_inner(arguments: Sequence[str]) -> int:
     except typer.TyperException as exc:
         verb = next((word for word in arguments if word in COMMANDS), "")
         raise UsageError(exc.format_message(), todo=f"See edgepipe {verb} --help.".replace("  ", " ")) from exc
+    if result == Interrupted.exit_code:  # typer's answer to Ctrl-C, without a word
+        raise Interrupted("stopped by Ctrl-C")
     return result if isinstance(result, int) else 0
 
 
