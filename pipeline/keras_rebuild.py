@@ -126,7 +126,10 @@ def copy_weights(model: Any, copy: Any) -> None:
 
 
 def largest_difference(model: Any, copy: Any, *, seed: int = 0) -> float | None:
-    """Return max|a - b| / max(1, max|a|) over all outputs on 16 random inputs; None where the answers are the same for all."""
+    """Return max|a - b| / max(1, max|a|) over all outputs on 16 random inputs; None where the answers are the same for all.
+
+    Raises UnsupportedModel where the model's own answers are no numbers.
+    """
     import numpy as np
 
     inputs = _one_or_all(probes(model, seed))
@@ -134,24 +137,31 @@ def largest_difference(model: Any, copy: Any, *, seed: int = 0) -> float | None:
     ours, theirs = (_flat(one(inputs, training=False)) for one in (copy, model))
     for new, old in zip(ours, theirs, strict=True):
         a, b = np.asarray(old), np.asarray(new)
-        worst = max(worst, float(np.max(np.abs(a - b))) / max(1.0, float(np.max(np.abs(a)))))
+        if not np.isfinite(a).all():  # NaN is larger than nothing: it would pass as no difference
+            raise UnsupportedModel(
+                f'"{model.name}" answers random inputs with NaN or infinity',
+                cause="its training diverged, and left weights that are no numbers",
+                todo="Train it again with a lower learning rate.",
+            )
+        worst = float(np.maximum(worst, np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(a))))))
         varied |= bool(np.max(np.ptp(a, axis=0)) > 0)
-    return worst if varied or worst > TOLERANCE else None
+    return worst if varied or not worst <= TOLERANCE else None
 
 
 def probes(model: Any, seed: int) -> list[Any]:
-    """Return 16 random samples for each input: normal, or 0..255 for a model that begins by scaling such values itself.
+    """Return 16 random samples for each input: normal; 0..255 for a model that begins by scaling such values itself; 0 or 1 as indices.
 
     Values far smaller than a model was made for let its first normalisation blow up rounding errors, which prove nothing.
     """
     import numpy as np
 
     random = np.random.default_rng(seed)
+    words = any(type(layer).__name__ == "Embedding" for layer in model.layers)  # their indices come in as floats by default
     raw = any(type(layer).__name__ == "Rescaling" for layer in model.layers[:4])
 
     def samples(shape: tuple[int | None, ...], dtype: str) -> Any:
         fixed = (PROBES, *(size or 8 for size in shape[1:]))
-        if "int" in dtype:
+        if words or "int" in dtype:
             return random.integers(0, 2, fixed).astype(dtype)
         return (random.uniform(0, 255, fixed) if raw else random.standard_normal(fixed)).astype("float32")
 

@@ -81,6 +81,7 @@ def main(folder: Path) -> None:
         ("two_inputs_turned", two_inputs(turned=True)),
         ("two_outputs", two_outputs()),
         ("one_sigmoid", dense(1, "sigmoid")),
+        ("words", keras.Sequential([keras.layers.Input((4,)), keras.layers.Embedding(9, 3), keras.layers.Flatten()])),
         ("one_hot", dense(3, "softmax")),
         ("number", dense(8, "linear")),
         ("normalised", keras.Sequential([keras.layers.Input((4,)), keras.layers.LayerNormalization(), keras.layers.Dense(3)])),
@@ -95,6 +96,9 @@ def main(folder: Path) -> None:
         randomise(model)
         model.compile("adam", LOSSES.get(name, "sparse_categorical_crossentropy") if name != "two_outputs" else None)
         model.save(folder / f"{name}.keras")
+    diverged = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    diverged.set_weights([np.full_like(weight, np.nan) for weight in diverged.get_weights()])
+    diverged.save(folder / "diverged.keras")
     twice = Twice()
     twice(np.zeros((1, 4), "float32"))
     twice.save(folder / "subclassed.keras")

@@ -58,6 +58,16 @@ def test_labels_for_one_of_two_outputs_are_refused(worker: Worker, zoo: Path, tm
         load(worker, zoo / "two_outputs.keras", tmp_path / "float", four)
 
 
+def test_weights_that_are_no_numbers_are_called_so(worker: Worker, zoo: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match="NaN or infinity"):
+        load(worker, zoo / "diverged.keras", tmp_path / "float", {})
+
+
+def test_indices_of_words_may_come_in_as_floats(worker: Worker, zoo: Path, tmp_path: Path) -> None:
+    load(worker, zoo / "words.keras", tmp_path / "float", {})
+    assert (tmp_path / "float" / "model.tflite").exists()
+
+
 def test_what_tensorflow_raises_is_one_line_and_the_name_of_the_log(
     worker: Worker, zoo: Path, tmp_path: Path, four: dict[str, str]
 ) -> None:
