@@ -149,7 +149,7 @@ def largest_difference(model: Any, copy: Any, *, seed: int = 0) -> float | None:
 
 
 def probes(model: Any, seed: int) -> list[Any]:
-    """Return 16 random samples for each input: normal, 0..255 where the model scales such values itself, 0 or 1 where they are indices.
+    """Return 16 random samples for each input: normal, 0..255 where the model scales them itself, 0 or 1 where they are indices.
 
     Values far smaller than a model was made for let its first normalisation blow up rounding errors, which prove nothing.
     """
