@@ -141,12 +141,13 @@ EVERY_CLASS = frozenset().union(*CLASSES.values())
 NAMED_FUNCTIONS = frozenset({"activation", "recurrent_activation", "fn"})
 
 
-def objections(config: object, *, values: frozenset[str] = VALUES) -> Iterator[str]:
+def objections(config: object, *, values: frozenset[str] = VALUES, owner: str = "the model") -> Iterator[str]:
     """Yield one line for each object in a configuration that no plain model has, naming its layer.
 
-    `values` are names that stand for plain values. Raises ModelFileError for a configuration nested too deep.
+    `values` are names that stand for plain values; what stands in no layer is said of `owner`. Raises ModelFileError for a
+    configuration nested too deep.
     """
-    pending: list[tuple[object, str, int]] = [(config, "the model", 0)]
+    pending: list[tuple[object, str, int]] = [(config, owner, 0)]
     while pending:
         node, owner, depth = pending.pop()
         if depth > DEEPEST_CONFIG:

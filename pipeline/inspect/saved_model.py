@@ -154,7 +154,9 @@ def _layer_problems(content: memoryview, metadata: memoryview) -> Iterator[str]:
     if sum(map(len, texts)) > LARGEST_METADATA_BYTES:
         raise ValueError(f"its Keras metadata is larger than {LARGEST_METADATA_BYTES >> 20} MiB")
     for text in filter(None, texts):
-        yield from objections(json.loads(bytes(text)), values=METADATA_VALUES)
+        layer = json.loads(bytes(text))
+        name = str(layer.get("name"))[:80] if isinstance(layer, dict) else "?"
+        yield from objections(layer, values=METADATA_VALUES, owner=f'layer "{name}"')
 
 
 def _at(message: memoryview, *path: int) -> Iterator[memoryview]:

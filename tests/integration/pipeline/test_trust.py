@@ -1,0 +1,52 @@
+"""What may run code is loaded only where the user says so on the command line, and never because a recipe says so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commandline import Command
+
+VERBS = ("convert", "prune", "cluster", "quantize")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_h5_is_refused_before_tensorflow_starts(zoo: Path, edgepipe: Command, verb: str) -> None:
+    data = () if verb == "convert" else ("--data", zoo / "digits_like.npz")
+    done = edgepipe(verb, zoo / "old.h5", *data)
+    assert done.code == 2
+    assert "can hold code" in done.err and "--trust-model" in done.err
+    assert "start TensorFlow" not in done.err
+
+
+def test_a_trusted_h5_is_converted_with_a_warning(zoo: Path, edgepipe: Command) -> None:
+    done = edgepipe("convert", zoo / "old.h5", "--trust-model", "--to", "m.tflite")
+    assert done.code == 0, done.err
+    assert "warning: " in done.err and "because you trust it" in done.err
+    assert (edgepipe.folder / "m.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_a_folder_with_more_in_it_is_loaded_only_when_trusted(zoo: Path, edgepipe: Command) -> None:
+    folder = edgepipe.folder / "model"
+    shutil.copytree(zoo / "saved_model", folder)
+    (folder / "notes.txt").write_text("mine")
+    refused = edgepipe("convert", folder)
+    assert refused.code == 2 and "'notes.txt' does not belong" in refused.err
+    trusted = edgepipe("convert", folder, "--trust-model")
+    assert trusted.code == 0, trusted.err
+    assert "because you trust it" in trusted.err
+    # What was loaded once stays in the cache; that is no reason to trust it the next time.
+    assert edgepipe("convert", folder).code == 2
+
+
+def test_a_recipe_cannot_trust_its_own_model(zoo: Path, edgepipe: Command) -> None:
+    recipe = edgepipe.folder / "recipe.yaml"
+    for where in ("trust_model: true\nmodel: {path: old.h5}", "model: {path: old.h5, trust_model: true}"):
+        recipe.write_text(f"schema: 1\n{where}\nstages:\n  - convert:\n")
+        done = edgepipe("compress", recipe)
+        assert done.code == 2 and 'unknown key "' in done.err and "trust_model" in done.err
+    shutil.copy(zoo / "old.h5", edgepipe.folder / "old.h5")
+    recipe.write_text("schema: 1\nmodel: {path: old.h5}\nstages:\n  - convert:\n")
+    assert edgepipe("compress", recipe).code == 2
+    assert edgepipe("compress", recipe, "--trust-model").code == 0
