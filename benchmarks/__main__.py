@@ -12,6 +12,7 @@ PARTS = (
     "demo_time",
     "agent_overhead",
     "mutated_models",
+    "hostile_archives",
     "keras_bridge",
     "inspect_large",
 )

@@ -1,0 +1,398 @@
+"""Damaged and hostile `.keras` files: scanned as edgepipe does, and those that pass are loaded by Keras in children that may die.
+
+`python -m benchmarks.hostile_archives [--count 10000] [--seed 20261122]`
+
+The canary is a file that every payload put into the models would create: its presence after a load means that code was executed.
+That it works is tried first: a loader without the scan, with Keras's safe mode off, must create it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import marshal
+import os
+import random
+import resource
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import result
+from edgepipe.errors import EdgepipeError
+from edgepipe.events import silent
+from edgepipe.pipeline.inspect.admission import admit
+
+SECONDS_PER_MODEL = 60
+SECONDS_TO_START = 300
+MEMORY_BYTES = 6 << 30
+MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+CANARY = "EDGEPIPE_CANARY"
+MODULES = (
+    "os",
+    "subprocess",
+    "builtins",
+    "shutil",
+    "posix",
+    "pty",
+    "importlib",
+    "keras",
+    "keras.utils",
+    "keras.saving",
+    "keras.layers",
+)
+MODULES += (
+    "tf_keras.layers",
+    "tf_keras.src.utils.generic_utils",
+    "keras.src.layers.core.lambda_layer",
+    "keras.src.ops.core",
+    "tensorflow",
+)
+NAMES = ("system", "Popen", "eval", "exec", "Lambda", "TFSMLayer", "TorchModuleWrapper", "StringLookup", "get_file", "load_model")
+NAMES += ("__lambda__", "function", "func_load", "import_module", "TFOpLambda", "WhileLoop", "Dense", "Functional", "rmtree")
+
+Members = dict[str, bytes]
+Mutation = Callable[[Members, random.Random, str], Members]
+
+
+def payload(canary: str) -> dict[str, Any]:
+    """Return a `__lambda__` whose code creates the canary."""
+    code = compile(f"lambda x: (__import__('pathlib').Path({canary!r}).touch(), x)[1]", "payload", "eval").co_consts[0]
+    packed = base64.b64encode(marshal.dumps(code)).decode()
+    # Keras 3 reads the first three keys, Keras 2 the last.
+    config = {"code": packed, "defaults": None, "closure": None, "value": [packed, None, None]}
+    return {"module": "builtins", "class_name": "__lambda__", "config": config, "registered_name": None}
+
+
+def dangers(canary: str) -> tuple[dict[str, Any], ...]:
+    """Return objects that would create the canary, or call out, if a loader built them."""
+    code = payload(canary)
+    call = {"module": "os", "class_name": "system", "config": f"touch {canary}", "registered_name": "system"}
+    return (
+        code,
+        call,
+        {**call, "class_name": "function", "config": "system"},
+        {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "l", "function": code}, "registered_name": None},
+        {"class_name": "Lambda", "config": {"name": "l", "function": code["config"]["value"], "function_type": "lambda"}},
+        {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", canary]}, "registered_name": None},
+        {"module": "pathlib", "class_name": "Path.touch", "config": {"self": canary}, "registered_name": None},
+        {
+            "module": "tf_keras.src.layers.core.tf_op_layer",
+            "class_name": "TFOpLambda",
+            "config": {"name": "w", "function": "io.write_file"},
+            "registered_name": "TFOpLambda",
+            "inbound_nodes": [[canary, 0, 0, {"contents": "x"}]],
+        },
+    )
+
+
+def flip_bits(members: Members, rng: random.Random, canary: str) -> Members:
+    """Flip one to eight bits of a member's content: the archive itself stays whole, so that the damage is read."""
+    name = rng.choice(MEMBERS[1:])
+    content = bytearray(members[name])
+    for _ in range(rng.randint(1, 8)):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    return {**members, name: bytes(content)}
+
+
+def splice(members: Members, rng: random.Random, canary: str) -> Members:
+    """Copy a part of one member over a part of another, or of itself."""
+    source, name = members[rng.choice(MEMBERS)], rng.choice(MEMBERS[1:])
+    size = rng.randint(1, min(512, len(source)))
+    start, at = rng.randrange(len(source) - size + 1), rng.randrange(len(members[name]))
+    return {**members, name: members[name][:at] + source[start : start + size] + members[name][at + size :]}
+
+
+def damage_hdf5(members: Members, rng: random.Random, canary: str) -> Members:
+    """Write extreme numbers over words of the weights file, mostly where its headers are."""
+    content = bytearray(members[MEMBERS[2]])
+    reach = len(content) if rng.random() < 0.2 else min(len(content), 4096)
+    for _ in range(rng.randint(1, 6)):
+        at, size = rng.randrange(reach) & ~3, rng.choice((1, 2, 4, 8))
+        content[at : at + size] = rng.choice((0, 1, 0x7F, (1 << 8 * size) - 1, rng.getrandbits(8 * size))).to_bytes(9, "little")[
+            :size
+        ]
+    return {**members, MEMBERS[2]: bytes(content)}
+
+
+def link_hdf5(members: Members, rng: random.Random, canary: str) -> Members:
+    """Replace or add an object of the weights file by one that leads out of it."""
+    import h5py
+
+    file_bytes = io.BytesIO(members[MEMBERS[2]])
+    with h5py.File(file_bytes, "r+") as file:
+        arrays: list[str] = []
+        file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+        name = rng.choice(arrays) if arrays else "layers/0"
+        shape = file[name].shape if arrays else (4,)
+        if arrays and rng.random() < 0.8:
+            del file[name]
+        else:
+            name += "x"
+        kind = rng.randrange(5)
+        if kind == 0:
+            file[name] = h5py.ExternalLink("/etc/passwd", "/")
+        elif kind == 1:
+            file[name] = h5py.SoftLink("/layers")
+        elif kind == 2:
+            layout = h5py.VirtualLayout(shape=shape or (1,), dtype="float32")
+            layout[...] = h5py.VirtualSource("/etc/passwd", "x", shape=shape or (1,))
+            file.create_virtual_dataset(name, layout)
+        elif kind == 3:
+            file.create_dataset(name, shape or (1,), "float32", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+        else:
+            file.create_dataset(name, (1 << rng.randrange(20, 45),), "float32")
+    return {**members, MEMBERS[2]: file_bytes.getvalue()}
+
+
+def rename(members: Members, rng: random.Random, canary: str) -> Members:
+    """Give one to three objects of the configuration the module or class of something else."""
+    config = json.loads(members["config.json"])
+    objects = [node for node in _nodes(config) if "class_name" in node]
+    for node in rng.sample(objects, min(len(objects), rng.randint(1, 3))):
+        key, names = rng.choice((("module", MODULES), ("class_name", NAMES), ("registered_name", NAMES)))
+        node[key] = rng.choice((*names, None)) if rng.random() < 0.9 else rng.choice((5, [], {}, "", "\x00"))
+    return {**members, "config.json": json.dumps(config).encode()}
+
+
+def insert(members: Members, rng: random.Random, canary: str) -> Members:
+    """Put an object with a payload where another value stood, or among a model's layers."""
+    config = json.loads(members["config.json"])
+    danger = rng.choice(dangers(canary))
+    if rng.random() < 0.3:
+        layers = config["config"]["layers"]
+        layers.insert(rng.randrange(len(layers) + 1), danger)
+    else:
+        node = rng.choice([node for node in _nodes(config) if node])
+        node[rng.choice(list(node))] = danger
+    return {**members, "config.json": json.dumps(config).encode()}
+
+
+def change_value(members: Members, rng: random.Random, canary: str) -> Members:
+    """Give one to three values of the configuration another type or size."""
+    config = json.loads(members["config.json"])
+    nodes = [node for node in _nodes(config) if node]
+    for _ in range(rng.randint(1, 3)):
+        node = rng.choice(nodes)
+        values = (None, -1, 0, 1 << 40, 1e308, "", "relu", "x" * 5000, [], {}, True, [None, 4], canary)
+        node[rng.choice(list(node))] = rng.choice(values)
+    return {**members, "config.json": json.dumps(config).encode()}
+
+
+MUTATIONS: tuple[Mutation, ...] = (flip_bits, splice, damage_hdf5, link_hdf5, rename, insert, change_value)
+
+
+def _nodes(node: object) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(child)
+
+
+def pack(path: Path, members: Members, rng: random.Random) -> None:
+    """Write the archive; one of twelve is damaged as a file too, so that its own directory is wrong."""
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    if rng.random() < 1 / 12:
+        content = bytearray(path.read_bytes())
+        for _ in range(rng.randint(1, 4)):
+            content[-rng.randint(1, 400)] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(content[: rng.randint(1, len(content))]) if rng.random() < 0.2 else bytes(content))
+
+
+def scan(path: Path) -> str:
+    """Return "passes" or the kind of refusal; anything else raises and would be a bug."""
+    try:
+        admit(path, trusted=False, emit=silent)
+    except EdgepipeError as exc:
+        assert exc.exit_code == 2, exc
+        return f"refused: {exc.slug}"
+    return "passes"
+
+
+class Loader:
+    """A child that imports TensorFlow once and loads what it is told; one that dies or hangs is replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+        self.started = 0
+
+    def load(self, path: Path, *, unsafe: bool = False) -> str:
+        """Return what became of the file in Keras."""
+        child = self._child or self._start()
+        assert child.stdin is not None
+        child.stdin.write(f"{'unsafe' if unsafe else 'safe'} {path}\n".encode())
+        child.stdin.flush()
+        answer = self._answer(SECONDS_PER_MODEL)
+        if answer is None:
+            self.close()
+            return f"hangs (over {SECONDS_PER_MODEL} s)"
+        if not answer:
+            code = child.wait()
+            self._child = None
+            return f"kills its process ({code})"
+        return answer
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.started += 1
+        with (self._folder / "loader.log").open("ab") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.hostile_archives", "--child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                preexec_fn=_limit,
+            )
+        if self._answer(SECONDS_TO_START) != "ready":
+            raise SystemExit(f"the loader does not start; see {self._folder / 'loader.log'}")
+        return self._child
+
+    def _answer(self, seconds: float) -> str | None:
+        """Return the next line, '' where the child is gone, None where it takes too long."""
+        assert self._child is not None and self._child.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._child.stdout, selectors.EVENT_READ)
+            return self._child.stdout.readline().decode().strip() if selector.select(seconds) else None
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
+
+
+def child() -> None:
+    """Load every file named on stdin as edgepipe's worker does; the answers go where stdout was."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import keras
+    import tf_keras
+
+    from edgepipe.pipeline.inspect.keras_archive import read_archive
+
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        how, _, name = line.strip().partition(" ")
+        try:
+            if how == "unsafe":
+                keras.models.load_model(name, safe_mode=False)
+            elif read_archive(Path(name)).is_keras_3:
+                keras.models.load_model(name, safe_mode=True)
+            else:
+                tf_keras.models.load_model(name)
+            outcome = "loads"
+        except Exception as exc:  # noqa: BLE001  whatever Keras raises is an outcome here
+            outcome = f"raises {type(exc).__name__}"
+        keras.backend.clear_session()
+        print(outcome, file=answers, flush=True)
+
+
+def originals(folder: Path) -> list[Members]:
+    """Return the members of small models of both Keras, made by the tests' model zoo."""
+    zoo = Path(__file__).parents[1] / "tests" / "model_zoo.py"
+    subprocess.run([sys.executable, str(zoo), str(folder)], check=True, capture_output=True)
+    found = []
+    for name in ("keras3", "keras2", "two_inputs", "sequential"):
+        with zipfile.ZipFile(folder / f"{name}.keras") as archive:
+            found.append({member: archive.read(member) for member in MEMBERS})
+    return found
+
+
+def canary_sings(loader: Loader, folder: Path, members: Members, canary: Path) -> bool:
+    """Return whether a loader without the scan and without safe mode creates the canary: else its silence would prove nothing."""
+    config = json.loads(members["config.json"])
+    function = {"name": "l", "function": payload(str(canary))}
+    config["config"]["layers"].insert(
+        1, {"module": "keras.layers", "class_name": "Lambda", "config": function, "registered_name": None}
+    )
+    path = folder / "canary.keras"
+    pack(path, {**members, "config.json": json.dumps(config).encode()}, random.Random(1))
+    loader.load(path, unsafe=True)
+    sings = canary.exists()
+    canary.unlink(missing_ok=True)
+    return sings
+
+
+def measure(count: int, seed: int) -> dict[str, object]:
+    """Return the counts over `count` mutations; mutations and models take turns."""
+    rng = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    by_mutation: dict[str, Counter[str]] = {mutation.__name__: Counter() for mutation in MUTATIONS}
+    executed: list[int] = []
+    slowest_s = 0.0
+    with tempfile.TemporaryDirectory(prefix="edgepipe-hostile-") as name:
+        folder = Path(name)
+        models = originals(folder)
+        canary, path, loader = folder / CANARY, folder / "mutated.keras", Loader(folder)
+        sings = canary_sings(loader, folder, models[-1], canary)
+        for index in range(count):
+            mutation = MUTATIONS[index % len(MUTATIONS)]
+            pack(path, mutation(models[index // len(MUTATIONS) % len(models)], rng, str(canary)), rng)
+            began = time.monotonic()
+            scanned = scan(path)
+            slowest_s = max(slowest_s, time.monotonic() - began)
+            outcome = scanned if scanned != "passes" else f"passes, {loader.load(path)}"
+            outcomes[outcome] += 1
+            by_mutation[mutation.__name__][outcome] += 1
+            if canary.exists():
+                executed.append(index)
+                canary.unlink()
+            if index % 500 == 499:
+                print(f"{index + 1}: {dict(outcomes)}, executed {len(executed)}", file=sys.stderr, flush=True)
+        loader.close()
+    loaded = sum(number for outcome, number in outcomes.items() if outcome.startswith("passes"))
+    return {
+        "mutations": count,
+        "seed": seed,
+        "outcomes": dict(sorted(outcomes.items())),
+        "by_mutation": {name: dict(sorted(counts.items())) for name, counts in by_mutation.items()},
+        "loaded_by_keras": loaded,
+        "loaders_started": loader.started,
+        "canary_sings_without_the_scan": sings,
+        "code_executed": len(executed),
+        "code_executed_at": executed,
+        "code_executed_note": f"0 in {count} shows a rate below {3 / count:.2%} (95 %)" if not executed else "",
+        "hangs": sum(number for outcome, number in outcomes.items() if "hangs" in outcome),
+        "slowest_scan_s": round(slowest_s, 1),
+        "parent_survived": True,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write benchmarks/results/hostile_archives.json."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["--child"]:
+        child()
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=20261122)
+    options = parser.parse_args(given)
+    figures = measure(options.count, options.seed)
+    command = f"python -m benchmarks.hostile_archives --count {options.count} --seed {options.seed}"
+    print(json.dumps(figures, indent=2))
+    print(result.write("hostile_archives", command, figures))
+
+
+if __name__ == "__main__":
+    main()
