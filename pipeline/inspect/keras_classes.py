@@ -136,7 +136,8 @@ TENSORFLOW_FUNCTION = re.compile(
     r"|tensordot|tile|transpose|unstack|where|zeros_like|zeros|reduce_[a-z0-9_]+)"
 )
 VALUES = _words("__keras_tensor__ __slice__ __tuple__ __tensor__ __numpy__ __ellipsis__ __bytes__ slice")
-METADATA_VALUES = frozenset({"TensorShape", "TypeSpec", "InputSpec", "__tuple__", "__ellipsis__", "__bytes__"})
+# The cell inside a ConvLSTM has no public name and no configuration of its own.
+METADATA_VALUES = frozenset({"TensorShape", "TypeSpec", "InputSpec", "ConvLSTMCell", "__tuple__", "__ellipsis__", "__bytes__"})
 EVERY_CLASS = frozenset().union(*CLASSES.values())
 NAMED_FUNCTIONS = frozenset({"activation", "recurrent_activation", "fn"})
 

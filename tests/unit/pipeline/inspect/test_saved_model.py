@@ -145,7 +145,8 @@ def test_saving_and_restoring_where_keras_puts_it_is_let_in(tmp_path: Path) -> N
 
 
 def test_the_same_folder_without_the_danger_is_let_in(tmp_path: Path) -> None:
-    check_saved_model(saved_model(tmp_path / "m", metadata=keras_layer("Dense"), objects=in_object_graph("Conv2D")))
+    layers = keras_layer("Dense") + keras_layer("ConvLSTM2D") + keras_layer("ConvLSTMCell")
+    check_saved_model(saved_model(tmp_path / "m", metadata=layers, objects=in_object_graph("Conv2D")))
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data/models")
