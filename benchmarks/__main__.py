@@ -13,7 +13,7 @@ PARTS = (
     "agent_overhead",
     "mutated_models",
     "hostile_archives",
-    "keras_bridge",
+    "keras_bridge", "layer_table",
     "inspect_large",
 )
 

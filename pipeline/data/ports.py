@@ -22,13 +22,13 @@ def match(dataset: Dataset, ports: Sequence[TensorPort]) -> tuple[dict[str, str]
     """Return (the array's name by the port's name, problems). A model with one input takes one array of any name."""
     if len(ports) == 1 and len(dataset.inputs) == 1:
         return {ports[0].name: next(iter(dataset.inputs))}, []
-    plain = {_plain(name): name for name in dataset.inputs}
-    matched = {port.name: plain[_plain(port.name)] for port in ports if _plain(port.name) in plain}
-    missing = [_plain(port.name) for port in ports if port.name not in matched]
+    plain = {plain_name(name): name for name in dataset.inputs}
+    matched = {port.name: plain[plain_name(port.name)] for port in ports if plain_name(port.name) in plain}
+    missing = [plain_name(port.name) for port in ports if port.name not in matched]
     surplus = [name for name in dataset.inputs if name not in matched.values()]
     problems = [f'the model\'s input "{name}" is missing from the data' for name in missing]
     problems += [
-        f'"{name}" is no input of the model.{suggestion(name, missing or [_plain(port.name) for port in ports])}'
+        f'"{name}" is no input of the model.{suggestion(name, missing or [plain_name(port.name) for port in ports])}'
         for name in surplus
     ]
     return matched, problems
@@ -52,7 +52,7 @@ def shape_problem(array: Array, port: TensorPort) -> str:
     return message
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a port's name without what exporters add: serving_default_audio:0 is audio."""
     return name.removeprefix("serving_default_").removesuffix(":0")
 

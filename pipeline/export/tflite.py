@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgepipe.errors import DataError, UnsupportedModel
 from edgepipe.facts import TensorPort
+from edgepipe.pipeline.data.ports import plain_name
+from edgepipe.pipeline.export.unroll import unrolled
+from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes
     """
     import tensorflow as tf
 
+    model = unrolled(model) if dtype == "int8" else model
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     named = list(zip(names, model.inputs, strict=True))
 
@@ -37,7 +41,8 @@ def convert(model: Any, dtype: str, calibration: Dataset | None = None) -> bytes
     if dtype == "float16":
         converter.target_spec.supported_types = [tf.float16]
     elif dtype == "int8":
-        converter.representative_dataset = lambda: _samples(names, calibration)
+        order = _converters_order(model, names)
+        converter.representative_dataset = lambda: _samples(order, calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     try:
@@ -54,13 +59,25 @@ def _shape(tensor: Any) -> tuple[int, ...]:
     return tuple(-1 if size is None else size for size in tensor.shape)
 
 
-def _samples(names: list[str], calibration: Dataset | None) -> Iterator[dict[str, Any]]:
-    """Yield samples by the inputs' names: the converter puts them in an order of its own."""
+def _converters_order(model: Any, names: list[str]) -> list[str]:
+    """Return the inputs' names in the order that the converter gives them, which is its own: asked of a float conversion."""
+    if len(names) == 1:
+        return names
+    given = [plain_name(port.name) for port in read_facts(convert(model, "float32")).inputs]
+    if sorted(given) != sorted(names):
+        raise UnsupportedModel(
+            f"the converter renames the model's inputs {names} to {given}", todo="Give the Input layers plain names."
+        )
+    return given
+
+
+def _samples(order: list[str], calibration: Dataset | None) -> Iterator[list[Any]]:
+    """Yield samples as lists in the converter's order: by names it goes through a signature, which some models lose."""
     if calibration is None:
         raise DataError("int8 needs calibration data", todo="Name data in the recipe (data: {train: …}), or pass --data.")
-    columns = calibration.inputs if len(names) > 1 else dict(zip(names, calibration.inputs.values(), strict=True))
+    columns = calibration.inputs if len(order) > 1 else dict(zip(order, calibration.inputs.values(), strict=True))
     for index in range(calibration.samples):
-        yield {name: columns[name][index : index + 1] for name in names}
+        yield [columns[name][index : index + 1] for name in order]
 
 
 def _reason(text: str) -> str:

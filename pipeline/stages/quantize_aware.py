@@ -19,13 +19,12 @@ def quantize_aware(model: Any, *, preserve_sparsity: bool, preserve_clusters: bo
     known = registry.Default8BitQuantizeRegistry()
     skipped: list[str] = []
     taken: list[str] = []
-    rescued = _batchnorms_behind_a_convolution(model)
+    folded = _folded(model)
 
     def annotate(layer: Any) -> Any:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
-        lone = isinstance(layer, tf_keras.layers.BatchNormalization) and layer.name not in rescued
-        if lone or isinstance(layer, tf_keras.Model) or not known.supports(layer):
+        if layer.name not in folded and (isinstance(layer, tf_keras.Model) or not known.supports(layer)):
             skipped.append(layer.name)
             return layer
         taken.append(layer.name)
@@ -59,16 +58,20 @@ def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Any:
     return tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme()
 
 
-def _batchnorms_behind_a_convolution(model: Any) -> set[str]:
-    """Return the names of BatchNormalization layers that TF-MOT folds: directly after a linear convolution or dense layer."""
+def _folded(model: Any) -> set[str]:
+    """Return the names of layers that TF-MOT takes although its registry does not list them, since it rewrites them first.
+
+    A BatchNormalization directly after a linear convolution or dense layer is folded into it; a SeparableConv2D is split in two.
+    """
     import tf_keras
 
     layers = tf_keras.layers
     linear = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
     names = set()
     for layer in model.layers:
-        activation = getattr(layer, "activation", None)
-        if isinstance(layer, linear) and getattr(activation, "__name__", "linear") == "linear":
+        if type(layer) is layers.SeparableConv2D:
+            names.add(layer.name)
+        elif isinstance(layer, linear) and getattr(getattr(layer, "activation", None), "__name__", "linear") == "linear":
             nodes = layer._outbound_nodes
             if len(nodes) == 1 and isinstance(nodes[0].outbound_layer, layers.BatchNormalization):
                 names.add(nodes[0].outbound_layer.name)
