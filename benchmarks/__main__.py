@@ -13,7 +13,8 @@ PARTS = (
     "agent_overhead",
     "mutated_models",
     "hostile_archives",
-    "keras_bridge", "layer_table",
+    "keras_bridge",
+    "layer_table",
     "inspect_large",
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commandline import Command
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.pipeline.data import Dataset
@@ -96,3 +97,9 @@ def test_a_sparse_layer_with_fewer_values_than_clusters_keeps_its_zeros(worker: 
     pruned = stage(worker, "prune", tmp_path / "float", tmp_path / "pruned", data, parameters={"sparsity": 0.75})
     with pytest.raises(UnsupportedModel, match="no layer that can be clustered"):
         stage(worker, "cluster", tmp_path / "pruned", tmp_path / "clustered", data, claims=pruned["claims"])
+
+
+def test_a_path_that_no_disk_could_hold_is_a_usage_error(edgepipe: Command) -> None:
+    done = edgepipe("convert", "x" * 300 + ".keras")
+    assert done.code == 2
+    assert "File name too long" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,9 @@ from typing import Any, NoReturn, TextIO
 
 from edgepipe.cli.commands import COMMANDS
 from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated, UsageError
+
+# What the system says of a path that no disk could hold, as against a disk that is full.
+WRONG_PATHS = {errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL}
 
 
 def build_app() -> Any:
@@ -73,7 +77,8 @@ def _run(arguments: Sequence[str]) -> int:
         _to_nowhere(sys.stdout)
         return 0
     except OSError as exc:
-        return _report(StorageError(f"the system refused: {exc}"), arguments)
+        kind = UsageError if exc.errno in WRONG_PATHS else StorageError
+        return _report(kind(f"the system refused: {exc}"), arguments)
     except Exception as exc:  # noqa: BLE001  the process boundary: a bug must not look like a regression
         return _report(InternalError(f"internal error: {type(exc).__name__}: {exc}", cause=_log_traceback()), arguments)
 
