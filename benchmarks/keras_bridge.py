@@ -22,11 +22,19 @@ def main(names: list[str]) -> None:
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     figures: dict[str, Any] = {"wanted": WANTED}
     for name in names or MODELS:
-        done = subprocess.run([sys.executable, "-c", program, name], env=environment, check=True, capture_output=True, text=True)
-        figures[name] = json.loads(done.stdout.splitlines()[-1])
+        done = subprocess.run([sys.executable, "-c", program, name], env=environment, check=False, capture_output=True, text=True)
+        figures[name] = _seen(done)
         print(name, figures[name], flush=True)
     if not names:
         write("keras_bridge", "python -m benchmarks.keras_bridge", figures)
+
+
+def _seen(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    if done.returncode:
+        refusal = [line for line in done.stderr.splitlines() if "Error" in line or "UnsupportedModel" in line]
+        return {"reached": False, "message": (refusal or ["no reason given"])[-1]}
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
 
 
 def check(name: str) -> None:
