@@ -137,6 +137,20 @@ CONFIGURATIONS: dict[str, tuple[object, str]] = {
     "a module that is no name": (_dense(activation={"module": ["os"], "class_name": "system"}), "not names"),
 }
 
+
+def _joined(*layers: tuple[str, object]) -> dict[str, Any]:
+    """A functional model of Keras 2: each layer with the calls that join it to others."""
+    inputs = {**layer("InputLayer", "x", batch_shape=[None, 4], dtype="float32"), "name": "x", "inbound_nodes": []}
+    made = [{**layer("Dense", name, units=3), "name": name, "inbound_nodes": calls} for name, calls in layers]
+    return thing("keras", "Functional", name="m", layers=[inputs, *made], input_layers=[["x", 0, 0]], output_layers=[["b", 0, 0]])
+
+
+CONFIGURATIONS["a layer that waits for ever"] = (
+    _joined(("a", ""), ("b", [[["a", 0, 0, {}]]])),
+    'layer "b": it waits for "a", which is never reached',
+)
+CONFIGURATIONS["layers in a circle"] = (_joined(("a", [[["b", 0, 0, {}]]]), ("b", [[["a", 0, 0, {}]]])), "never reached")
+
 # What the text of config.json is, and what the message must say of it.
 TEXTS: dict[str, tuple[bytes, str]] = {
     "a configuration nested deep": (b'{"config":' * 150 + b"{}" + b"}" * 150, "nested"),

@@ -14,7 +14,8 @@ from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.facts import TensorPort
-from edgepipe.pipeline.inspect.keras_classes import objections
+from edgepipe.pipeline.inspect.keras_classes import objections, printable
+from edgepipe.pipeline.inspect.keras_wiring import unreachable
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 # Configurations of Keras's own largest models stay under 2 MiB; one of 16 MiB can take a hundred times that in memory.
@@ -71,6 +72,8 @@ def read_archive(path: Path) -> KerasArchive:
             cause="a subclassed model, a Lambda or a custom layer",
             todo="Build the model from Keras layers (functional or Sequential); move preprocessing in front of it.",
         )
+    if waiting := list(map(printable, unreachable(config))):
+        raise ModelFileError(f"{path}: its layers cannot be joined", problems=waiting[:20], cause="its configuration is damaged")
     layers = config["config"].get("layers") or []
     try:
         inputs = tuple(_inputs(config, layers))
