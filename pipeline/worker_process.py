@@ -28,7 +28,8 @@ def main(answers: int, memory_bytes: int) -> None:
     channel = os.fdopen(answers, "w", encoding="ascii")
 
     def say(answer: dict[str, Any]) -> None:
-        print(json.dumps(answer), file=channel, flush=True)
+        channel.write(json.dumps(answer) + "\n")
+        channel.flush()
 
     def emit(event: Event) -> None:
         say(to_json(event))

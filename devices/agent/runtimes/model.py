@@ -1,28 +1,29 @@
 """A loaded model, the same for every runtime."""
 
+from abc import ABC, abstractmethod
 from typing import Any, List, Tuple
 
 Port = Tuple[Tuple[int, ...], str]  # shape, dtype name
 
 
-class Model:
+class Model(ABC):
     """`inputs` are the model's, in its own order; `invoke()` runs it once and is the runtime's own, with nothing around it."""
 
     def __init__(self, invoke: Any, inputs: List[Port]) -> None:
         self.invoke = invoke
         self.inputs = inputs
 
+    @abstractmethod
     def feed(self, arrays: List[Any]) -> None:
         """Set every input; numpy arrays of the shapes and dtypes of `inputs`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> List[bytes]:
         """Return every output's bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self) -> None:
         """Clear what a model with memory (LSTM) keeps from one invocation to the next."""
-        raise NotImplementedError
 
 
 def port(detail: Any) -> Port:
