@@ -52,19 +52,7 @@ def read_archive(path: Path) -> KerasArchive:
     Raises ModelFileError for a missing, truncated or foreign file, and UnsupportedModel that lists every layer with code of its own
     (Lambda, subclass, foreign module). Nothing in the file is executed, imported or unpacked to disk.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise ModelFileError(f"{path} is not a .keras file: it is a folder, pipe or device")
-        with zipfile.ZipFile(path) as archive:
-            config, metadata = _members(path, archive)
-    except FileNotFoundError as exc:
-        raise ModelFileError(
-            f"there is no model at {path}", cause="a typo, or another current folder", todo="Check the path."
-        ) from exc
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, OSError) as exc:
-        raise ModelFileError(
-            f"{path} is not a .keras file: {exc}", cause="the file is empty, cut short or in another format"
-        ) from exc
+    config, metadata = read_config(path)
     if foreign := list(dict.fromkeys(objections(config))):
         raise UnsupportedModel(
             f"{path} holds code of its own, which is not run",
@@ -85,6 +73,26 @@ def read_archive(path: Path) -> KerasArchive:
     first = [layer.get("class_name") for layer in layers[: len(inputs) + 2] if isinstance(layer, dict)]
     rescales = bool({"Rescaling", "Normalization", "BatchNormalization"} & {*first})
     return KerasArchive(keras_version=version, config=config, inputs=inputs, rescales=rescales)
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration and the metadata of a `.keras` file, whatever code they may name; nothing of it is run.
+
+    Raises ModelFileError for a missing, truncated or foreign file.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelFileError(f"{path} is not a .keras file: it is a folder, pipe or device")
+        with zipfile.ZipFile(path) as archive:
+            return _members(path, archive)
+    except FileNotFoundError as exc:
+        raise ModelFileError(
+            f"there is no model at {path}", cause="a typo, or another current folder", todo="Check the path."
+        ) from exc
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, OSError) as exc:
+        raise ModelFileError(
+            f"{path} is not a .keras file: {exc}", cause="the file is empty, cut short or in another format"
+        ) from exc
 
 
 def require_fixed_inputs(inputs: Sequence[TensorPort]) -> None:
