@@ -110,7 +110,7 @@ def _ours(make: Callable[[Any], Any]) -> dict[str, Any]:
     )
     result = {**NOTHING}
     try:
-        trained, skipped = quantize_aware(model, preserve_sparsity=False, preserve_clusters=False)
+        trained, skipped = quantize_aware(model)
         result["skipped"] = [type(model.get_layer(name)).__name__ for name in skipped]
     except EdgepipeError as exc:
         trained, result["message"] = model, exc.what

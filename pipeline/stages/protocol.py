@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 MOST_EPOCHS = 1_000_000
+ZEROS = (ClaimKind.SPARSITY, ClaimKind.BLOCKS, ClaimKind.PATTERN)
 
 
 class Form(StrEnum):
@@ -62,6 +63,16 @@ class Stage(Protocol):
 def layers_claimed(claims: Sequence[Claim], kind: ClaimKind) -> tuple[str, ...]:
     """Return the layers that earlier stages made a claim of this kind about, each once."""
     return tuple(dict.fromkeys(layer for claim in claims if claim.kind is kind for layer in claim.layers))
+
+
+def sparse_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
+    """Return the layers whose zeros were promised, one by one, in blocks or in a pattern."""
+    return tuple(dict.fromkeys(layer for kind in ZEROS for layer in layers_claimed(claims, kind)))
+
+
+def clustered_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
+    """Return the layers that were promised to hold few distinct values."""
+    return layers_claimed(claims, ClaimKind.CLUSTERS)
 
 
 def schedule_problems(epochs: int | None, learning_rate: float | None) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from edgepipe.facts import Claim, ClaimKind
-from edgepipe.pipeline.stages.protocol import Form, Product, layers_claimed, schedule_problems
+from edgepipe.pipeline.stages.protocol import Form, Product, schedule_problems
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
@@ -44,11 +44,7 @@ class Quantize:
         if self.mode == "qat":
             from edgepipe.pipeline.stages.quantize_aware import quantize_aware
 
-            model, skipped = quantize_aware(
-                model,
-                preserve_sparsity=bool(layers_claimed(bench.claims, ClaimKind.SPARSITY)),
-                preserve_clusters=bool(layers_claimed(bench.claims, ClaimKind.CLUSTERS)),
-            )
+            model, skipped = quantize_aware(model, bench.claims)
             bench.fit(
                 model, "quantize", epochs=bench.epochs(self.epochs), learning_rate=self.learning_rate or bench.learning_rate / 10
             )

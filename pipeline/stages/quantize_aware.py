@@ -1,22 +1,35 @@
-"""Quantisation-aware training on the layers that TF-MOT can take; the others stay as they are and are quantised on conversion."""
+"""Quantisation-aware training on the layers that TF-MOT can take; the others stay as they are and are quantised on conversion.
+
+What earlier stages promised is kept layer by layer: zeros (PQAT), clusters (CQAT) or both (PCQAT), each only where there is something
+to keep. TF-MOT's own schemes are for whole models: the one for clusters stops to keep zeros at the first layer without any.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgepipe.errors import UnsupportedModel
+from edgepipe.facts import Claim
+from edgepipe.pipeline.stages.protocol import clustered_layers, sparse_layers
+
+KEPT_IN_TRAINING = ("Conv2D", "Dense")  # whose zeros and clusters TF-MOT can keep while they train; others are not trained
 
 
-def quantize_aware(model: Any, *, preserve_sparsity: bool, preserve_clusters: bool) -> tuple[Any, tuple[str, ...]]:
+def quantize_aware(
+    model: Any, claims: Sequence[Claim] = (), *, float_layers: frozenset[str] = frozenset()
+) -> tuple[Any, tuple[str, ...]]:
     """Return (a trainable model that rounds as int8 will, the names of layers that TF-MOT could not take).
 
-    Zeros and clusters of earlier stages are kept where asked (PQAT, CQAT, PCQAT). Raises UnsupportedModel where no layer is left.
+    `claims` are those of earlier stages; `float_layers` are left as they are on purpose. A layer that holds a promise which training
+    would break is frozen. Raises UnsupportedModel where no layer is left.
     """
     import tensorflow_model_optimization as tfmot
     import tf_keras
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry as registry
 
     known = registry.Default8BitQuantizeRegistry()
+    sparse, clustered = frozenset(sparse_layers(claims)), frozenset(clustered_layers(claims))
     skipped: list[str] = []
     taken: list[str] = []
     folded = _folded(model)
@@ -24,8 +37,13 @@ def quantize_aware(model: Any, *, preserve_sparsity: bool, preserve_clusters: bo
     def annotate(layer: Any) -> Any:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
-        if layer.name not in folded and (isinstance(layer, tf_keras.Model) or not known.supports(layer)):
-            skipped.append(layer.name)
+        takes = layer.name in folded or (not isinstance(layer, tf_keras.Model) and known.supports(layer))
+        treated = takes and layer.name not in float_layers
+        if layer.name in sparse | clustered and not (treated and type(layer).__name__ in KEPT_IN_TRAINING):
+            layer.trainable = False
+        if not treated:
+            if not takes:
+                skipped.append(layer.name)
             return layer
         taken.append(layer.name)
         return tfmot.quantization.keras.quantize_annotate_layer(layer)
@@ -38,7 +56,7 @@ def quantize_aware(model: Any, *, preserve_sparsity: bool, preserve_clusters: bo
             todo="Use mode: int8, which needs no training.",
         )
     try:
-        return tfmot.quantization.keras.quantize_apply(annotated, _scheme(preserve_sparsity, preserve_clusters)), tuple(skipped)
+        return tfmot.quantization.keras.quantize_apply(annotated, _scheme(sparse, clustered)), tuple(skipped)
     except (ValueError, RuntimeError) as exc:
         raise UnsupportedModel(
             "TF-MOT cannot train this model with quantisation",
@@ -47,15 +65,37 @@ def quantize_aware(model: Any, *, preserve_sparsity: bool, preserve_clusters: bo
         ) from exc
 
 
-def _scheme(preserve_sparsity: bool, preserve_clusters: bool) -> Any:
-    import tensorflow_model_optimization as tfmot
+def _scheme(sparse: frozenset[str], clustered: frozenset[str]) -> Any:
+    """Return TF-MOT's scheme for int8, with the quantiser of each layer's weights chosen by what the layer has to keep."""
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
+        cluster_preserve_quantize_registry as clusters,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
+        prune_preserve_quantize_registry as zeros,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_registry,
+        default_8bit_quantize_scheme,
+    )
 
-    combine = tfmot.experimental.combine
-    if preserve_clusters:
-        return combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity=preserve_sparsity)
-    if preserve_sparsity:
-        return combine.Default8BitPrunePreserveQuantizeScheme()
-    return tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme()
+    class LayerByLayer(default_8bit_quantize_registry.Default8BitQuantizeRegistry):  # type: ignore[misc]
+        """The default registry, except for layers with something to keep."""
+
+        def get_quantize_config(self, layer: Any) -> Any:
+            # A registry of its own for each layer: they share one quantiser, which forgets zeros for good where it once finds none.
+            if type(layer).__name__ in KEPT_IN_TRAINING and layer.name in clustered:
+                return clusters.Default8bitClusterPreserveQuantizeRegistry(layer.name in sparse).get_quantize_config(layer)
+            if type(layer).__name__ in KEPT_IN_TRAINING and layer.name in sparse:
+                return zeros.Default8bitPrunePreserveQuantizeRegistry().get_quantize_config(layer)
+            return super().get_quantize_config(layer)
+
+    class Scheme(default_8bit_quantize_scheme.Default8BitQuantizeScheme):  # type: ignore[misc]
+        """TF-MOT's layout of a quantised model with that registry."""
+
+        def get_quantize_registry(self) -> Any:
+            return LayerByLayer()
+
+    return Scheme()
 
 
 def _folded(model: Any) -> set[str]:

@@ -32,11 +32,25 @@ class TensorPort:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupFacts:
+    """A weight matrix cut into groups of (outputs, inputs) from its first element; groups at the far edges may be smaller.
+
+    `zero` of `groups` hold only zeros; `most_nonzero` is what the fullest holds.
+    """
+
+    shape: tuple[int, int]
+    groups: int
+    zero: int
+    most_nonzero: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WeightFacts:
     """One constant tensor that multiplies: the weights of a convolution, a dense layer and the like.
 
     `clusters` counts the distinct values of the fullest output channel, since per-channel scales multiply what one codebook holds;
-    `clusters_whole` those of the whole tensor, None beyond 65,536. Zero counts as a value in both.
+    `clusters_whole` those of the whole tensor, None beyond 65,536. Zero counts as a value in both. `grouped` are counts by group, for
+    the shapes that were asked for.
     """
 
     name: str
@@ -49,6 +63,7 @@ class WeightFacts:
     nonzero: int
     clusters: int
     clusters_whole: int | None
+    grouped: tuple[GroupFacts, ...] = ()
 
     @property
     def sparsity(self) -> float:
@@ -238,6 +253,8 @@ class ClaimKind(StrEnum):
     """A property that a stage promises of the file it writes."""
 
     SPARSITY = "sparsity"  # share of zeros in each named layer's weights
+    BLOCKS = "blocks"  # share of blocks that are zero throughout, in each named layer's weight matrix; `shape` is a block's
+    PATTERN = "pattern"  # "2:4": at most two weights that are not zero in any four along the inputs of each named layer
     CLUSTERS = "clusters"  # distinct values per output channel of each named layer's weights
     DTYPE = "dtype"  # what the weights, activations, inputs and outputs are made of
     FIXED_BATCH = "fixed_batch"  # no dimension is left open
@@ -245,12 +262,16 @@ class ClaimKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a stage promises; every later stage is held to it too. `layers` empty: the whole model."""
+    """What a stage promises; every later stage is held to it too. `layers` empty: the whole model.
+
+    `shape` is that of a block of weights: (inputs, outputs) of a dense layer.
+    """
 
     kind: ClaimKind
     stage: str
     wanted: float | str
     layers: tuple[str, ...] = ()
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
