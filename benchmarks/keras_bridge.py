@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -41,32 +42,41 @@ def check(name: str) -> None:
     """Rebuild one randomised model, permute each weight tensor of the copy in turn, print what was seen as JSON."""
     import numpy as np
 
-    from edgepipe.pipeline.keras_rebuild import TOLERANCE, largest_difference, rebuild
+    from edgepipe.pipeline.keras_rebuild import TOLERANCE, answers, difference, largest_difference, probes, rebuild
 
     model = MODELS[name]()
     randomise(model)
     copy = rebuild(model, lambda event: None)
+    inputs = probes(model, 0)
+    theirs = answers(model, inputs)  # once: only the copy changes
     random = np.random.default_rng(5)
-    missed: list[str] = []
-    without_effect: list[str] = []
+    seen: dict[str, list[str]] = {"noticed": [], "missed": [], "without effect in theory": [], "one value": []}
+    smallest = math.inf
     for variable in copy.weights:
         value = variable.numpy()
         changed = random.permutation(value.reshape(-1)).reshape(value.shape)
-        if value.size < 2 or np.array_equal(changed, value):
+        if np.array_equal(changed, value):
+            seen["one value"].append(variable.name)
             continue
         variable.assign(changed)
-        difference = largest_difference(model, copy)
-        if difference is not None and difference <= TOLERANCE:
-            (without_effect if NO_EFFECT in variable.name else missed).append(variable.name)
+        found = difference(theirs, answers(copy, inputs), name=name)
         variable.assign(value)
-    std = _logits_std(model)
+        if found is None or found <= TOLERANCE:
+            seen["without effect in theory" if NO_EFFECT in variable.name else "missed"].append(variable.name)
+        else:
+            seen["noticed"].append(variable.name)
+            smallest = min(smallest, found)
+    std, found = _logits_std(model), largest_difference(model, copy)
     result = {
-        "largest_difference": largest_difference(model, copy),
+        "largest_difference": found,
         "logits_std": std,
         "weight_tensors": len(copy.weights),
-        "permutations_missed": missed,
-        "without_effect_in_theory": without_effect,
-        "reached": not missed and std >= SMALLEST_STD,
+        "permutations_noticed": len(seen["noticed"]),
+        "smallest_difference_of_a_permutation": smallest,
+        "permutations_missed": seen["missed"],
+        "without_effect_in_theory": seen["without effect in theory"],
+        "nothing_to_permute": seen["one value"],
+        "reached": not seen["missed"] and std >= SMALLEST_STD and found is not None and found <= TOLERANCE,
     }
     print(json.dumps(result))
 

@@ -36,11 +36,11 @@ def rebuild(model: Any, emit: Emit) -> Any:
             todo="Replace these by older ones; keras.layers lists alternatives.",
         )
     copy_weights(model, copy)
-    if (difference := largest_difference(model, copy)) is None:
+    if (found := largest_difference(model, copy)) is None:
         emit(Note(warning=True, text="the model gives the same answer to 16 random inputs: rebuilding it could not be proved"))
-    elif not difference <= TOLERANCE:
+    elif not found <= TOLERANCE:
         raise UnsupportedModel(
-            f'"{model.name}" computes something else after rebuilding it for TF-MOT (relative difference {difference:.3g})',
+            f'"{model.name}" computes something else after rebuilding it for TF-MOT (relative difference {found:.3g})',
             cause="a layer that means something else in Keras 2",
             todo="Please report it with the model's summary().",
         )
@@ -130,16 +130,26 @@ def largest_difference(model: Any, copy: Any, *, seed: int = 0) -> float | None:
 
     Raises UnsupportedModel where the model's own answers are no numbers.
     """
+    inputs = probes(model, seed)
+    return difference(answers(model, inputs), answers(copy, inputs), name=model.name)
+
+
+def answers(model: Any, inputs: list[Any]) -> list[Any]:
+    """Return a model's outputs as arrays, in order."""
     import numpy as np
 
-    inputs = _one_or_all(probes(model, seed))
+    return [np.asarray(output) for output in _flat(model(_one_or_all(inputs), training=False))]
+
+
+def difference(theirs: list[Any], ours: list[Any], *, name: str) -> float | None:
+    """Return max|a - b| / max(1, max|a|) between the answers of the model `name` and of its copy; None as `largest_difference`."""
+    import numpy as np
+
     worst, varied = 0.0, False
-    ours, theirs = (_flat(one(inputs, training=False)) for one in (copy, model))
-    for new, old in zip(ours, theirs, strict=True):
-        a, b = np.asarray(old), np.asarray(new)
+    for a, b in zip(theirs, ours, strict=True):
         if not np.isfinite(a).all():  # NaN is larger than nothing: it would pass as no difference
             raise UnsupportedModel(
-                f'"{model.name}" answers random inputs with NaN or infinity',
+                f'"{name}" answers random inputs with NaN or infinity',
                 cause="its training diverged, and left weights that are no numbers",
                 todo="Train it again with a lower learning rate.",
             )

@@ -119,6 +119,8 @@ def layer(old: Any) -> Twin:
     if cls is None or not type(old).__module__.startswith("keras."):
         raise NoTwin(f"a {kind} layer")
     config = _older(old.get_config())
+    if kind == "BatchNormalization":
+        config["fused"] = False  # the fused kernel rounds otherwise: over 50 layers that is more than a wrong weight may be
     formula = activations().get(config.get("activation") or "") if isinstance(config.get("activation"), str) else None
     if formula is not None and kind == "Activation":
         return formula
