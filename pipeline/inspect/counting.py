@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.errors import ModelFileError
+from edgepipe.facts import GroupFacts
 from edgepipe.pipeline.inspect.graph import FLOATS, STORED_BITS, Tensor
 
 Words = NDArray[np.unsignedinteger]
@@ -66,6 +67,23 @@ def count(tensor: Tensor, axis: int | None) -> Counts:
     if axis is None or not -len(tensor.shape) <= axis < len(tensor.shape):
         return _count(words.reshape(1, -1), dtype)
     return _count(np.moveaxis(words.reshape(tensor.shape), axis, 0), dtype)
+
+
+def count_groups(tensor: Tensor, axis: int, shape: tuple[int, int]) -> GroupFacts:
+    """Return the counts of a constant cut into groups of `shape`, (outputs, inputs): its output channels lie along `axis`.
+
+    A convolution's kernel counts as a matrix with a row for each output channel and position. Raises ModelFileError for a sparse
+    tensor, whose elements have no place without unpacking.
+    """
+    if tensor.sparse:
+        raise ModelFileError(f"{tensor.name} is stored sparse: its zeros cannot be counted in groups")
+    rows, columns = shape
+    whole = np.moveaxis(_words(tensor).reshape(tensor.shape), axis, 0)
+    matrix = whole.reshape(-1, whole.shape[-1])
+    filled = (matrix << 1 if tensor.dtype in FLOATS else matrix) != 0  # without its sign, -0.0 is 0.0
+    padded = np.pad(filled, ((0, -filled.shape[0] % rows), (0, -filled.shape[1] % columns)))
+    counts = padded.reshape(padded.shape[0] // rows, rows, -1, columns).sum(axis=(1, 3))
+    return GroupFacts(shape=shape, groups=counts.size, zero=int((counts == 0).sum()), most_nonzero=int(counts.max(initial=0)))
 
 
 def _words(tensor: Tensor) -> Words:

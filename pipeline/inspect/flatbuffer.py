@@ -65,14 +65,15 @@ def _naming(path: Path) -> Iterator[None]:
         raise ModelFileError(f"{path}: {exc.what}", cause=exc.cause, todo=exc.todo, problems=exc.problems) from exc
 
 
-def read_facts(content: bytes, *, layers: Sequence[str] = ()) -> ModelFacts:
+def read_facts(content: bytes, *, layers: Sequence[str] = (), groups: Sequence[tuple[int, int]] = ()) -> ModelFacts:
     """Return what a `.tflite` file holds, over all of its subgraphs, and how small it packs.
 
     `layers`: the Keras model's layer names in their order, to name weights and operators after; without them the names are guessed.
+    `groups`: shapes (outputs, inputs) of groups of weights to count zeros in as well.
     Raises ModelFileError for a damaged or hostile file, after a bounded amount of work.
     """
     graphs = read_graph(content)
-    facts = _graph_facts(content, graphs, name_layers(graphs, layers), Tally(len(content)))
+    facts = _graph_facts(content, graphs, name_layers(graphs, layers), Tally(len(content)), groups)
     return ModelFacts(**vars(facts), gzip_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)))
 
 
@@ -88,7 +89,9 @@ def inspect(content: bytes) -> Inspection:
     return Inspection(facts=_graph_facts(content, graphs, named, tally), tensors=tensor_facts(graphs, named, tally))
 
 
-def _graph_facts(content: bytes, graphs: Sequence[Subgraph], named: dict[Place, str], tally: Tally) -> GraphFacts:
+def _graph_facts(
+    content: bytes, graphs: Sequence[Subgraph], named: dict[Place, str], tally: Tally, groups: Sequence[tuple[int, int]] = ()
+) -> GraphFacts:
     custom = dict.fromkeys(op.name for graph in graphs for op in graph.ops if op.custom)
     return GraphFacts(
         sha256=hashlib.sha256(content).hexdigest(),
@@ -96,7 +99,7 @@ def _graph_facts(content: bytes, graphs: Sequence[Subgraph], named: dict[Place, 
         inputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].inputs),
         outputs=tuple(_port(graphs[0].tensors[index]) for index in graphs[0].outputs),
         ops=tuple(_ops(graphs, named)),
-        weights=weight_facts(graphs, named, tally),
+        weights=weight_facts(graphs, named, tally, groups),
         float_tensors=_labels(graphs, _is_float),
         dynamic_tensors=_labels(graphs, _is_open),
         custom_ops=tuple(name for name in custom if not name.startswith(FLEX)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from edgepipe.facts import WeightFacts
-from edgepipe.pipeline.inspect.counting import NUMBERS, Tally
+from edgepipe.pipeline.inspect.counting import NUMBERS, Tally, count_groups
 from edgepipe.pipeline.inspect.graph import Subgraph
 from edgepipe.pipeline.inspect.layers import Place
 
@@ -29,8 +29,13 @@ WEIGHT_INPUTS: dict[str, tuple[tuple[int, int], ...]] = {
 }
 
 
-def weight_facts(graphs: Sequence[Subgraph], layers: Mapping[Place, str], tally: Tally) -> tuple[WeightFacts, ...]:
-    """Return the facts of every weight, once per layer that uses it. `layers` names each operator's layer."""
+def weight_facts(
+    graphs: Sequence[Subgraph], layers: Mapping[Place, str], tally: Tally, groups: Sequence[tuple[int, int]] = ()
+) -> tuple[WeightFacts, ...]:
+    """Return the facts of every weight, once per layer that uses it. `layers` names each operator's layer.
+
+    Zeros are also counted in groups of these shapes, (outputs, inputs).
+    """
     facts: dict[tuple[int, tuple[int, ...], str], WeightFacts] = {}
     for number, graph in enumerate(graphs):
         for use in weight_uses(graph):
@@ -50,6 +55,8 @@ def weight_facts(graphs: Sequence[Subgraph], layers: Mapping[Place, str], tally:
                 nonzero=counts.nonzero,
                 clusters=counts.clusters,
                 clusters_whole=counts.clusters_whole,
+                scales=int(tensor.scales.size),
+                grouped=tuple(count_groups(tensor, use.axis, shape) for shape in groups),
             )
     return tuple(facts.values())
 

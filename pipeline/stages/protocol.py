@@ -12,16 +12,22 @@ A new technique is one file with one such class, and one line in `edgepipe.pipel
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
-from edgepipe.facts import Claim, ClaimKind
+from edgepipe.documents import suggestion
+from edgepipe.errors import RecipeError
+from edgepipe.facts import CalibrationFacts, Claim, ClaimKind
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
 
+
+Number = TypeVar("Number", int, float)
 
 MOST_EPOCHS = 1_000_000
 ZEROS = (ClaimKind.SPARSITY, ClaimKind.BLOCKS, ClaimKind.PATTERN)
@@ -42,6 +48,7 @@ class Product:
     model: KerasModel | None = None
     claims: tuple[Claim, ...] = ()
     skipped_layers: tuple[str, ...] = ()
+    calibration: CalibrationFacts | None = None
 
 
 class Stage(Protocol):
@@ -73,6 +80,33 @@ def sparse_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
 def clustered_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
     """Return the layers that were promised to hold few distinct values."""
     return layers_claimed(claims, ClaimKind.CLUSTERS)
+
+
+def per_layer(chosen: Mapping[str, Number], default: Number, names: Sequence[str], *, stage: str) -> dict[str, Number]:
+    """Return each layer's own number: that of the first name or glob in `chosen` that fits it, else `default`.
+
+    Raises RecipeError listing the globs that fit no layer at all.
+    """
+    if lost := [glob for glob in chosen if not any(fnmatchcase(name, glob) for name in names)]:
+        raise RecipeError(
+            f"{stage}: no layer that it works on has this name",
+            problems=[f'"{glob}"{suggestion(glob, list(names))}' for glob in lost],
+            cause=f"it works on {', '.join(names) or 'no layer of this model'}",
+        )
+    return {name: next((value for glob, value in chosen.items() if fnmatchcase(name, glob)), default) for name in names}
+
+
+@contextmanager
+def frozen(model: KerasModel, names: Iterable[str]) -> Iterator[None]:
+    """Keep these layers as they are while the block trains a model that shares them: what was promised of them would be lost."""
+    held = [layer for layer in model.layers if layer.name in set(names) and layer.trainable]
+    for layer in held:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer in held:
+            layer.trainable = True
 
 
 def schedule_problems(epochs: int | None, learning_rate: float | None) -> list[str]:

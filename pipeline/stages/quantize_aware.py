@@ -1,7 +1,8 @@
 """Quantisation-aware training on the layers that TF-MOT can take; the others stay as they are and are quantised on conversion.
 
-What earlier stages promised is kept layer by layer: zeros (PQAT), clusters (CQAT) or both (PCQAT), each only where there is something
-to keep. TF-MOT's own schemes are for whole models: the one for clusters stops to keep zeros at the first layer without any.
+What earlier stages promised is kept layer by layer: zeros (PQAT), clusters (CQAT) or both (PCQAT), each only where there is
+something to keep. TF-MOT's own schemes are for whole models: the one for clusters stops to keep zeros at the first layer without
+any.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import Claim
 from edgepipe.pipeline.stages.protocol import clustered_layers, sparse_layers
 
-KEPT_IN_TRAINING = ("Conv2D", "Dense")  # whose zeros and clusters TF-MOT can keep while they train; others are not trained
+KEPT_IN_TRAINING = ("Conv2D", "Dense")  # whose zeros and clusters TF-MOT keeps while they train
 
 
 def quantize_aware(
@@ -21,8 +22,8 @@ def quantize_aware(
 ) -> tuple[Any, tuple[str, ...]]:
     """Return (a trainable model that rounds as int8 will, the names of layers that TF-MOT could not take).
 
-    `claims` are those of earlier stages; `float_layers` are left as they are on purpose. A layer that holds a promise which training
-    would break is frozen. Raises UnsupportedModel where no layer is left.
+    `claims` are those of earlier stages; `float_layers` are left as they are on purpose. A layer that holds a promise which
+    training would break is frozen. Raises UnsupportedModel where no layer is left.
     """
     import tensorflow_model_optimization as tfmot
     import tf_keras
@@ -37,13 +38,13 @@ def quantize_aware(
     def annotate(layer: Any) -> Any:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
+        promised = layer.name in sparse | clustered
         takes = layer.name in folded or (not isinstance(layer, tf_keras.Model) and known.supports(layer))
-        treated = takes and layer.name not in float_layers
-        if layer.name in sparse | clustered and not (treated and type(layer).__name__ in KEPT_IN_TRAINING):
-            layer.trainable = False
-        if not treated:
-            if not takes:
-                skipped.append(layer.name)
+        takes = takes and (not promised or type(layer).__name__ in KEPT_IN_TRAINING)
+        if not takes and layer.name not in float_layers:
+            skipped.append(layer.name)
+        if not takes or layer.name in float_layers:
+            layer.trainable = layer.trainable and not promised
             return layer
         taken.append(layer.name)
         return tfmot.quantization.keras.quantize_annotate_layer(layer)

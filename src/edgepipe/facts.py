@@ -49,8 +49,8 @@ class WeightFacts:
     """One constant tensor that multiplies: the weights of a convolution, a dense layer and the like.
 
     `clusters` counts the distinct values of the fullest output channel, since per-channel scales multiply what one codebook holds;
-    `clusters_whole` those of the whole tensor, None beyond 65,536. Zero counts as a value in both. `grouped` are counts by group, for
-    the shapes that were asked for.
+    `clusters_whole` those of the whole tensor, None beyond 65,536. Zero counts as a value in both. `grouped` are counts by group,
+    for the shapes that were asked for. `scales` is how many the quantisation has, 0 for none.
     """
 
     name: str
@@ -63,6 +63,7 @@ class WeightFacts:
     nonzero: int
     clusters: int
     clusters_whole: int | None
+    scales: int = 0
     grouped: tuple[GroupFacts, ...] = ()
 
     @property
@@ -249,6 +250,41 @@ class KerasInspection:
         return {"layers": len(self.layers), "known_parameters": known, "layers_of_unknown_parameters": unknown}
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoneSample:
+    """A range that one sample sets alone: `low` to `high` with it, `low_without` to `high_without` in all the others.
+
+    `sample` counts the calibration samples from 0; `label` is its class, None where labels are no classes.
+    """
+
+    layer: str
+    tensor: str
+    sample: int
+    label: int | None
+    low: float
+    high: float
+    low_without: float
+    high_without: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationFacts:
+    """The samples that set an integer file's ranges, and whether more of them would still move these.
+
+    `range_change` is the share by which the range of `worst_tensor` falls short with half of the samples, on average over all ways
+    to halve them; `constant_samples` hold one value throughout. "" where no range was taken from data.
+    """
+
+    samples: int
+    data_sha256: str
+    converged: bool
+    worst_layer: str
+    worst_tensor: str
+    range_change: float
+    constant_samples: int = 0
+    lone_samples: tuple[LoneSample, ...] = ()
+
+
 class ClaimKind(StrEnum):
     """A property that a stage promises of the file it writes."""
 
@@ -257,6 +293,8 @@ class ClaimKind(StrEnum):
     PATTERN = "pattern"  # "2:4": at most two weights that are not zero in any four along the inputs of each named layer
     CLUSTERS = "clusters"  # distinct values per output channel of each named layer's weights
     DTYPE = "dtype"  # what the weights, activations, inputs and outputs are made of
+    FLOAT_LAYERS = "float_layers"  # the named layers compute in float32, all others in integers
+    SCALES = "scales"  # one for each output channel of the weights, or one for each tensor
     FIXED_BATCH = "fixed_batch"  # no dimension is left open
 
 
