@@ -59,11 +59,18 @@ def _paid(row: dict[str, object], before: LedgerRow) -> tuple[bool, str]:
 
 
 def judge_gates(
-    gates: Gates, baseline: LedgerRow, last: LedgerRow, target_problems: int, *, metric: str = "accuracy"
+    gates: Gates,
+    baseline: LedgerRow,
+    last: LedgerRow,
+    target_problems: int,
+    *,
+    metric: str = "accuracy",
+    cpu_mac_percent: float | None = None,
 ) -> tuple[GateResult, ...]:
     """Return one result a gate, and one for the target. A gate whose quantity was not measured is inconclusive, never passed.
 
-    `metric` is what the rows' `accuracy` holds: only a share of right answers has percentage points to lose.
+    `metric` is what the rows' `accuracy` holds: only a share of right answers has percentage points to lose. `cpu_mac_percent` is what
+    an Edge TPU leaves to the CPU, None where there is none.
     """
     drop = None
     if metric == "accuracy" and baseline.accuracy is not None and last.accuracy is not None:
@@ -74,6 +81,7 @@ def judge_gates(
         "gzip_bytes": last.gzip_bytes,
         "arena_bytes": last.arena_bytes,
         "latency_us": last.latency_us,
+        "cpu_mac_percent": cpu_mac_percent,
     }
     results = [_gate("target_problems", 0, target_problems)]
     results += [_gate(name, limit, value) for name, value in measured.items() if (limit := getattr(gates, name)) is not None]

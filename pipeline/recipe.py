@@ -73,6 +73,9 @@ class Gates:
     """Largest tensor arena in TensorFlow Lite Micro, in bytes."""
     latency_us: float | None = None
     """Longest median latency on this machine, in microseconds."""
+    cpu_mac_percent: float | None = None
+    """Target coral only: most of the multiply-accumulates that the board's CPU computes instead of its Edge TPU, in percent. 10 asks for
+    90 % on the Edge TPU, as `edgepipe edgetpu` foretells it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +211,8 @@ def _value_problems(recipe: Recipe) -> list[str]:
         lowest = -100 if name == "accuracy_drop_points" else 0  # a drop below 0 asks for a better model
         if not lowest <= limit < math.inf:
             problems.append(f'"gates.{name}" is {limit}; it must be a number from {lowest} on')
+    if recipe.gates.cpu_mac_percent is not None and recipe.target != "coral":
+        problems.append(f'"gates.cpu_mac_percent" needs target: coral (given: {recipe.target})')
     if recipe.gates.accuracy_drop_points is not None and (data is None or data.test is None):
         problems.append('"gates.accuracy_drop_points" needs test data: data: {test: …}')
     return problems

@@ -110,6 +110,8 @@ def gate_value(gate: GateResult, value: float | None) -> str:
         return microseconds(value)
     if gate.gate.endswith("_points") and value is not None:
         return f"{value:.2f} points"
+    if gate.gate.endswith("_percent") and value is not None:
+        return f"{value:.1f} %"
     return measured(value)
 
 

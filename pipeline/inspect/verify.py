@@ -75,14 +75,14 @@ def verify(
     offered = capabilities or target.capabilities
     needed = requirements(facts, arena_bytes)
     problems = (
-        *_operators(facts, offered),
+        *_operators(facts, offered, target),
         *_ports(facts, target),
         *_dtypes(facts, offered),
         *_shapes(facts, offered),
         *(_sparse(facts) if not target.sparse else ()),
         *_memory(needed, offered),
     )
-    return Verification(target=target.name, requirements=needed, problems=problems, warnings=tuple(_warnings(facts, offered)))
+    return Verification(target=target.name, requirements=needed, problems=problems, warnings=tuple(_warnings(facts, offered, target)))
 
 
 def _named(names: tuple[str, ...]) -> str:
@@ -94,9 +94,11 @@ def _where(op: OpFacts) -> str:
     return f'operator {op.index} {op.op} of layer "{op.layer}"' if op.layer else f"operator {op.index} {op.op}"
 
 
-def _operators(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
+def _operators(facts: GraphFacts, offered: Capabilities, target: Target) -> Iterator[Problem]:
     flex, custom = frozenset(facts.flex_ops), frozenset(facts.custom_ops)
     for op in facts.ops:
+        if op.op in custom & target.custom_ops:
+            continue
         newest = None if offered.ops is None else offered.ops.get(op.op)
         if op.op in flex:
             fix = "Convert with TFLITE_BUILTINS only, and replace the layer where that fails."
@@ -159,13 +161,13 @@ def _excess(needed: int, offered: int) -> str:
     return f"{needed:,} bytes, {needed - offered:,} more than the {offered:,} allowed"
 
 
-def _warnings(facts: GraphFacts, offered: Capabilities) -> Iterator[Problem]:
+def _warnings(facts: GraphFacts, offered: Capabilities, target: Target) -> Iterator[Problem]:
     for finding in facts.uncalibrated_tensors:
         fix = "Calibrate with real samples, scaled as they will be on the device."
         name, _, reason = finding.partition(": ")
         yield Problem(where=f'tensor "{name}"', reason=reason or "its range fits no real data", fix=fix)
     if facts.dynamic_tensors and not offered.open_shapes and not _computes_shapes(facts):
-        reason = "left open in the file; TFLite Micro takes the stored 1"
+        reason = f"left open in the file; {'TFLite Micro' if target.in_arena else 'the runtime there'} takes the stored 1"
         yield Problem(where=f"batch of {len(facts.dynamic_tensors)} tensors", reason=reason, fix=BATCH_FIX)
     if facts.float_tensors and offered.dtypes is None and facts.int8_mac_share and facts.int8_mac_share < 1:
         share = f"{facts.int8_mac_share:.0%} of the multiplications are in integers"

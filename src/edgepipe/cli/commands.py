@@ -11,6 +11,7 @@ from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.demo import demo
 from edgepipe.cli.diff import diff
+from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.inspect import inspect
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "inspect": (PROVE, inspect),
     "diff": (PROVE, diff),
     "verify": (PROVE, verify),
+    "edgetpu": (PROVE, edgetpu),
     "export": (PROVE, export),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),

@@ -29,7 +29,7 @@ Test = Annotated[
     str | None,
     typer.Option(help="Test data: a source like --data, or the share of it to set aside, such as 0.2.", show_default="none"),
 ]
-Target = Annotated[str, typer.Option(help="Where it must run: host, pi or mcu.")]
+Target = Annotated[str, typer.Option(help="Where it must run: host, pi, coral or mcu.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training data.", show_default="10")]
 LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate.", show_default="the model's own")]
 Seed = Annotated[int, typer.Option(help="Seed of every split, shuffle and initial value.")]

@@ -18,7 +18,7 @@ PROVE = "What to hold it against"
 
 def verify(
     model: Annotated[Path, typer.Argument(help="The .tflite file.", show_default=False)],
-    target: Annotated[str, typer.Option("--target", "-t", help="host, pi or mcu.", rich_help_panel=PROVE)] = "host",
+    target: Annotated[str, typer.Option("--target", "-t", help="host, pi, coral or mcu.", rich_help_panel=PROVE)] = "host",
     data: Annotated[
         str | None,
         typer.Option("--data", help="Real inputs, such as test.npz: do they fit the input's quantisation?", rich_help_panel=PROVE),

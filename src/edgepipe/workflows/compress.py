@@ -19,6 +19,7 @@ from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.data import Dataset, check, raise_errors
 from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.inspect.admission import admit, is_function
+from edgepipe.pipeline.inspect.edgetpu import map_model
 from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
@@ -89,7 +90,9 @@ def compress(
         test_samples=gauge.test.samples if gauge.test else 0,
         test_sha256=gauge.test.sha256 if gauge.test else None,
         rows=tuple(rows),
-        gates=judge_gates(recipe.gates, rows[0], rows[-1], len(problems), metric=gauge.metric),
+        gates=judge_gates(
+            recipe.gates, rows[0], rows[-1], len(problems), metric=gauge.metric, cpu_mac_percent=_cpu_mac_percent(latest, target)
+        ),
         artefacts=tuple(publish(done.artefact, results) for _, done, _ in made),
         seconds=monotonic() - began,
         edgepipe_version=VERSION,
@@ -101,6 +104,14 @@ def compress(
 def describe(stage: Step) -> str:
     """Return a stage in a few words: its name with its first parameter, as `prune 0.8`."""
     return " ".join([stage.stage, *(str(value) for value in list(stage.parameters.values())[:1])])
+
+
+def _cpu_mac_percent(made: Made, target: Target) -> float | None:
+    """Return the percentage of the multiply-accumulates that an Edge TPU leaves to the CPU; None where there is none, or none of these."""
+    if not target.has_edge_tpu:
+        return None
+    share = map_model((Path(made.artefact.folder) / MODEL).read_bytes()).mac_share
+    return None if share is None else 100 * (1 - share)
 
 
 def _ports(recipe: Recipe, trusted: bool, emit: Emit) -> tuple[tuple[TensorPort, ...], bool | None]:

@@ -9,6 +9,7 @@ from edgepipe.errors import UsageError
 from edgepipe.events import Emit, silent
 from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.data import load
+from edgepipe.pipeline.inspect.edgetpu import map_model, mapping_warnings
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.saturation import check_inputs
 from edgepipe.pipeline.inspect.verify import Verification, verify
@@ -41,7 +42,7 @@ def verify_model(
     if target not in TARGETS:
         known = [f"{each.name}: {each.summary}" for each in TARGETS.values()]
         raise UsageError(f'unknown target "{target}"; known are {", ".join(TARGETS)}', problems=known)
-    _, facts = read_model(model)
+    content, facts = read_model(model)
     place = TARGETS[target]
     if arena_bytes is not None and not place.in_arena:
         raise UsageError(f'"{target}" has no arena to be too small', todo="Give --arena-bytes with --target mcu.")
@@ -55,6 +56,8 @@ def verify_model(
         from edgepipe.pipeline.export.arena import find_arena
 
         verification = verify(facts, place, capabilities=offered, arena_bytes=find_arena(model, emit=emit).smallest_bytes)
+    if place.has_edge_tpu:
+        verification = replace(verification, warnings=(*verification.warnings, *mapping_warnings(map_model(content))))
     if data is not None:
         dataset = load(data, base=Path.cwd(), inputs=facts.inputs, emit=emit)
         verification = replace(verification, warnings=(*verification.warnings, *check_inputs(dataset, facts)))

@@ -95,3 +95,11 @@ def test_an_accuracy_drop_of_exactly_the_limit_passes_despite_rounding() -> None
     before, after = replace(row(), accuracy=0.98), replace(row(), accuracy=0.97)
     (_, drop) = judge_gates(Gates(accuracy_drop_points=1.0), before, after, target_problems=0)
     assert drop.verdict is Verdict.PASS
+
+
+def test_what_an_edge_tpu_leaves_to_the_cpu_is_a_gate_and_unknown_without_one() -> None:
+    gates = Gates(cpu_mac_percent=10)
+    verdicts = [
+        judge_gates(gates, row(), row(), target_problems=0, cpu_mac_percent=percent)[1].verdict for percent in (10.0, 10.1, None)
+    ]
+    assert verdicts == [Verdict.PASS, Verdict.REGRESSED, Verdict.INCONCLUSIVE]
