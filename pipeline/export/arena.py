@@ -63,7 +63,7 @@ def find_arena(model: Path, *, emit: Emit = silent, deadline_s: float = 120.0) -
     graphs = read_graph(model.read_bytes())
     with step(emit, f"smallest arena of {model.name}"), tempfile.TemporaryDirectory(prefix="edgepipe-arena-") as folder:
         trials = _Trials(model, len(graphs[0].inputs), Path(folder) / "stderr", deadline_s)
-        generous = _generous(graphs, model.stat().st_size)
+        generous = generous_arena(graphs, model.stat().st_size)
         recorded, sections = trials.record(generous)
         smallest = trials.search(generous, recorded)
     return Arena(
@@ -78,7 +78,7 @@ def _round_up(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _generous(graphs: Sequence[Subgraph], model_bytes: int) -> int:
+def generous_arena(graphs: Sequence[Subgraph], model_bytes: int) -> int:
     """Return an arena that must do: all tensors at once, with room for what TFLite Micro keeps about each."""
     tensors = [tensor for graph in graphs for tensor in graph.tensors]
     activations = sum(tensor.elements * STORED_BITS.get(tensor.dtype, 32) // 8 for tensor in tensors if tensor.data is None)

@@ -15,6 +15,7 @@ from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.inspect import inspect
+from edgepipe.cli.parity import parity
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
 from edgepipe.cli.report import report
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "diff": (PROVE, diff),
     "verify": (PROVE, verify),
     "edgetpu": (PROVE, edgetpu),
+    "parity": (PROVE, parity),
     "export": (PROVE, export),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
