@@ -43,7 +43,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/pip.stamp
 	@touch $@ $(VENV)/linked.stamp
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(PIP) install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[compress,micro,demo,dev]'
+	$(PIP) install --quiet -c constraints.txt --config-settings editable_mode=strict -e '.[compress,micro,demo,aeq,dev]'
 	@touch $@ $(VENV)/linked.stamp
 
 # The strict editable install links every file, so that mypy and import-linter see them: a new file needs a new link.

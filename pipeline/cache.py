@@ -15,7 +15,16 @@ from typing import Any
 
 from edgepipe.places import cache_dir, storage_errors, write_whole
 
-TOOLS = ("tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "ai-edge-litert", "tflite-micro", "numpy")
+TOOLS = (
+    "tensorflow",
+    "tf-keras",
+    "keras",
+    "tensorflow-model-optimization",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "tflite-micro",
+    "numpy",
+)
 
 
 def tool_versions() -> dict[str, str]:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from edgepipe.facts import Claim, ClaimKind, ModelFacts, Proof, WeightFacts
+from edgepipe.facts import Claim, ClaimKind, GroupFacts, ModelFacts, Proof, WeightFacts
+from edgepipe.pipeline.inspect.number_claims import prove_dtype, prove_float_layers, prove_scales
 
 TOLERANCE = 0.01  # of sparsity: one point
-SMALLEST_DYNAMIC = 1024  # elements: the converter leaves smaller weights in float32, since they would gain nothing
+
+
+FOUR_INPUTS = (1, 4)  # outputs, inputs
+
+
+def groups_of(claims: Iterable[Claim]) -> tuple[tuple[int, int], ...]:
+    """Return the shapes of groups, (outputs, inputs), that zeros must be counted in to prove these claims."""
+    shapes = [_group(claim) for claim in claims if claim.kind in (ClaimKind.BLOCKS, ClaimKind.PATTERN)]
+    return tuple(dict.fromkeys(shapes))
+
+
+def _group(claim: Claim) -> tuple[int, int]:
+    return FOUR_INPUTS if claim.shape is None else (claim.shape[1], claim.shape[0])
 
 
 def prove(claims: Iterable[Claim], facts: ModelFacts, *, stage: str = "") -> tuple[Proof, ...]:
@@ -45,6 +58,43 @@ def _share_of_zeros(weights: Iterable[WeightFacts]) -> float:
     return 1 - sum(nonzero for _, nonzero in counts) / elements if elements else 0.0
 
 
+def _blocks(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
+    """The share of blocks that are zero throughout, in every layer: within a point or one block of what was asked for, or more."""
+    found, missing = _grouped(claim, facts)
+    shares = {layer: sum(group.zero for group in groups) / sum(group.groups for group in groups) for layer, groups in found.items()}
+    failing = [
+        f"{layer}: {share:.3f}"
+        for layer, share in shares.items()
+        if share < float(claim.wanted) - max(TOLERANCE, 1 / sum(group.groups for group in found[layer])) - 1e-9
+    ]
+    holds = not failing and not missing and bool(shares)
+    return Proof(claim=claim, measured=min(shares.values(), default=0.0), holds=holds, failing=(*failing, *missing))
+
+
+def _pattern(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
+    """No group of four weights along the inputs, which is how the file stores them, holds more than two that are not zero."""
+    most = int(str(claim.wanted).split(":")[0])
+    found, missing = _grouped(claim, facts)
+    fullest = {layer: max(group.most_nonzero for group in groups) for layer, groups in found.items()}
+    failing = [f"{layer}: {nonzero} of {FOUR_INPUTS[1]}" for layer, nonzero in fullest.items() if nonzero > most]
+    holds = not failing and not missing and bool(fullest)
+    return Proof(
+        claim=claim, measured=f"{max(fullest.values(), default=0)}:{FOUR_INPUTS[1]}", holds=holds, failing=(*failing, *missing)
+    )
+
+
+def _grouped(claim: Claim, facts: ModelFacts) -> tuple[dict[str, list[GroupFacts]], list[str]]:
+    """Return the counts of the claimed layers' groups, and what is missing. Raises ValueError where they were not counted."""
+    found, missing = _weights_of(claim, facts)
+    shape = _group(claim)
+    grouped = {
+        layer: [group for weight in weights for group in weight.grouped if group.shape == shape] for layer, weights in found.items()
+    }
+    if not all(grouped.values()):
+        raise ValueError(f"the file was read without counting groups of {shape}")
+    return grouped, missing
+
+
 def _clusters(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
     """The fullest output channel of every layer holds at most the wanted number of values, zero counted among them."""
     found, missing = _weights_of(claim, facts)
@@ -69,41 +119,6 @@ def _weights_of(claim: Claim, facts: ModelFacts) -> tuple[dict[str, list[WeightF
     return {layer: pointwise[layer] or weights for layer, weights in found.items()}, missing
 
 
-def _dtype(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
-    """What weights are stored in and ports take: float32, float16, dynamic (int8 weights, float ports) or int8 (no float left)."""
-    failing = {
-        "float32": lambda: _stored_otherwise(facts, ("float32",), 0) + _ports_otherwise(facts, ("float32",)),
-        "float16": lambda: _stored_otherwise(facts, ("float16",), 0) + _ports_otherwise(facts, ("float32", "float16")),
-        "dynamic": lambda: _stored_otherwise(facts, ("int8",), SMALLEST_DYNAMIC) + _ports_otherwise(facts, ("float32",)),
-        "int8": lambda: [f"{name}: float" for name in facts.float_tensors] + _ports_otherwise(facts, ("int8",)),
-    }[str(claim.wanted)]()
-    return Proof(claim=claim, measured=_measured_dtype(facts), holds=not failing, failing=tuple(failing))
-
-
-def _stored_otherwise(facts: ModelFacts, allowed: Sequence[str], smallest: int) -> list[str]:
-    return [
-        f"{weight.layer or weight.name}: stored as {weight.dtype}"
-        for weight in facts.weights
-        if weight.dtype not in allowed and weight.elements >= smallest
-    ]
-
-
-def _ports_otherwise(facts: ModelFacts, allowed: Sequence[str]) -> list[str]:
-    """Integer ports that are not quantised (indices, lengths) say nothing of the arithmetic and are let pass."""
-    ports = [(port, "input") for port in facts.inputs] + [(port, "output") for port in facts.outputs]
-    return [
-        f"{side} {port.name}: {port.dtype}"
-        for port, side in ports
-        if port.dtype not in allowed and not (port.scale is None and port.dtype in ("int32", "int64", "bool"))
-    ]
-
-
-def _measured_dtype(facts: ModelFacts) -> str:
-    stored = "+".join(sorted({weight.dtype for weight in facts.weights})) or "none"
-    ports = "+".join(sorted({port.dtype for port in (*facts.inputs, *facts.outputs)}))
-    return f"weights {stored}, ports {ports}, {len(facts.float_tensors)} float tensors"
-
-
 def _fixed_batch(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
     """No tensor's shape is left open."""
     opened = facts.dynamic_tensors
@@ -112,7 +127,11 @@ def _fixed_batch(claim: Claim, facts: ModelFacts, own: bool) -> Proof:
 
 PROVERS: dict[ClaimKind, Callable[[Claim, ModelFacts, bool], Proof]] = {
     ClaimKind.SPARSITY: _sparsity,
+    ClaimKind.BLOCKS: _blocks,
+    ClaimKind.PATTERN: _pattern,
     ClaimKind.CLUSTERS: _clusters,
-    ClaimKind.DTYPE: _dtype,
+    ClaimKind.DTYPE: prove_dtype,
+    ClaimKind.FLOAT_LAYERS: prove_float_layers,
+    ClaimKind.SCALES: prove_scales,
     ClaimKind.FIXED_BATCH: _fixed_batch,
 }

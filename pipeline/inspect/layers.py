@@ -31,6 +31,7 @@ LEAVES = {
     "UNIDIRECTIONAL_SEQUENCE_RNN": ("rnn",),
 }
 LEAF_SCORE = 4
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")  # what may stand between the last layer and the output
 MOST_PATHS = 64  # looked at per operator; a convolution with everything fused into it has about twenty
 # Scopes inside a layer that do not start with a capital as operators do.
 INNER_SCOPES = frozenset(
@@ -50,9 +51,10 @@ def name_layers(graphs: Sequence[Subgraph], known: Sequence[str]) -> dict[Place,
     """
     if not known:
         return {place: _guess(op, paths) for place, op, paths in _walk(graphs)}
-    exact, renamed = ({place: _best(op, paths, table) for place, op, paths in _walk(graphs)} for table in _tables(known))
+    deepest = max(name.count("/") for name in known) + 1  # nested models leave "outer/inner"
+    exact, renamed = ({place: _best(op, paths, table, deepest) for place, op, paths in _walk(graphs)} for table in _tables(known))
     named = renamed if _products(graphs, renamed) > _products(graphs, exact) else exact
-    return _fill_gaps(graphs, _inherit(graphs, named), known)
+    return _name_the_last(graphs, _fill_gaps(graphs, _inherit(graphs, named), known), known)
 
 
 def _walk(graphs: Sequence[Subgraph]) -> Iterator[tuple[Place, Op, list[list[str]]]]:
@@ -88,14 +90,21 @@ def _score(op: Op, path: list[str]) -> int:
     )
 
 
-def _best(op: Op, paths: list[list[str]], table: Mapping[str, str]) -> str:
+def _best(op: Op, paths: list[list[str]], table: Mapping[str, str], deepest: int) -> str:
     scores: Counter[str] = Counter()
     for path in paths:
         inside = path[:-1] or path
-        layer = next((table[step] for step in reversed(inside) if step in table), None)
+        layer = next((table[name] for name in _innermost_first(inside, deepest) if name in table), None)
         if layer is not None:
             scores[layer] += _score(op, path)
     return scores.most_common(1)[0][0] if scores else ""
+
+
+def _innermost_first(path: list[str], deepest: int) -> Iterator[str]:
+    """Yield what may be a layer's name, from the last step on: up to `deepest` steps, the longest first, as "outer/inner"."""
+    for end in range(len(path), 0, -1):
+        for start in range(max(0, end - deepest), end):
+            yield "/".join(path[start:end])
 
 
 def _guess(op: Op, paths: list[list[str]]) -> str:
@@ -138,6 +147,21 @@ def _fill_gaps(graphs: Sequence[Subgraph], named: dict[Place, str], known: Seque
             if len(missing) == 1:
                 filled[place] = missing[0]
     return filled
+
+
+def _name_the_last(graphs: Sequence[Subgraph], named: dict[Place, str], known: Sequence[str]) -> dict[Place, str]:
+    """Give what writes the only output the model's last layer: the converter calls that tensor after the output, not after a layer."""
+    main = graphs[0]
+    if len(main.outputs) != 1:
+        return named
+    written = main.outputs[0]
+    for index, op in reversed(list(enumerate(main.ops))):
+        if written not in op.outputs:
+            continue
+        if op.name not in CONVERSIONS or not op.inputs:
+            return named if named[0, index] else named | {(0, index): known[-1]}
+        written = op.inputs[0]
+    return named
 
 
 def _nearest(places: Iterator[Place], named: Mapping[Place, str], position: Mapping[str, int], start: int) -> dict[Place, int]:
