@@ -1,6 +1,6 @@
-"""Damaged model files: they are read and verified in this process, and loaded by LiteRT in children that may die instead of it.
+"""Damaged model files: everything that edgepipe reads of them is read in this process; LiteRT loads them in children that may die.
 
-`python -m benchmarks.mutated_models [--count 5000] [--seed 20261122]`
+`python -m benchmarks.mutated_models [--count 20000] [--seed 20261122] [--load-every 4]`
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ import numpy as np
 
 from benchmarks import result
 from edgepipe.errors import ModelFileError
+from edgepipe.facts import Inspection
+from edgepipe.pipeline.inspect.edgetpu import map_model, mapping_warnings
+from edgepipe.pipeline.inspect.flatbuffer import inspect as inspect_all
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
 from edgepipe.pipeline.inspect.graph import read_graph
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
+from edgepipe.reports.difference import difference
+from edgepipe.reports.render import inspection as render
 
 MODELS = Path(__file__).parents[1].parent / "shared" / "data" / "models"
 BATCH = 100
@@ -83,12 +88,26 @@ def mutate(content: bytes, structural: Sequence[int], rng: random.Random) -> byt
     return rng.choice(MUTATIONS)(bytearray(content), where, rng)
 
 
-def inspect(content: bytes) -> str:
-    """Read and verify in this process: "read" or "refused"; anything else raises and would be a bug."""
+def inspect(content: bytes, originals: Sequence[Inspection]) -> str:
+    """Read all that edgepipe reads, in this process: "read" or "refused"; anything else raises and would be a bug.
+
+    Facts, verification for every target, inspection down to the tensor and as it is shown, what an Edge TPU would take, and the
+    difference from the whole models. One that takes too long ends the campaign.
+    """
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_PER_MODEL)  # not handled: ends this process even inside C code
     try:
-        verify(read_facts(content), TARGETS["mcu"])
+        facts = read_facts(content)
+        for target in TARGETS.values():
+            verify(facts, target)
+        found = inspect_all(content)
+        render.sheets("mutated", found)
+        list(mapping_warnings(map_model(content)))
+        for original in originals:
+            difference(original, found)
     except ModelFileError:
         return "refused"
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return "read"
 
 
@@ -118,8 +137,7 @@ def load_all(folder: Path, count: int) -> dict[int, str]:
     outcomes: dict[int, str] = {}
     start = 0
     while start < count:
-        last = min(start + BATCH, count)
-        command = [sys.executable, "-m", "benchmarks.mutated_models", "--child", str(folder), str(start), str(last)]
+        command = [sys.executable, "-m", "benchmarks.mutated_models", "--child", str(folder), str(start), str(count)]
         child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, preexec_fn=_limit)
         lines = [line.split(" ", 1) for line in child.stdout.splitlines() if line[:1].isdigit()]
         for index, outcome in lines:
@@ -139,36 +157,57 @@ def _death(code: int) -> str:
     return f"kills its process ({signal.Signals(-code).name})" if code < 0 else f"kills its process (exit {code})"
 
 
-def measure(count: int, seed: int) -> dict[str, object]:
-    """Return the counts over `count` mutations, the real models taking turns."""
+def measure(count: int, seed: int, load_every: int) -> dict[str, object]:
+    """Return the counts over `count` mutations, the real models taking turns; every `load_every`-th is loaded by LiteRT too."""
     originals = {path.name: path.read_bytes() for path in sorted(MODELS.glob("*.tflite"))}
     if not originals:
         raise SystemExit(f"no models in {MODELS}")
     sources = [(content, structure(content)) for content in originals.values()]
+    whole = [inspect_all(content) for content in originals.values()]
     rng = random.Random(seed)
-    inspected: list[str] = []
+    inspected: Counter[str] = Counter()
+    both: Counter[str] = Counter()
     slowest_ms = 0.0
-    with tempfile.TemporaryDirectory(prefix="edgepipe-mutated-") as name:
-        folder = Path(name)
-        for index in range(count):
-            mutated = mutate(*sources[index % len(sources)], rng)
-            (folder / f"{index}.tflite").write_bytes(mutated)
-            began = time.process_time()
-            inspected.append(inspect(mutated))
-            slowest_ms = max(slowest_ms, (time.process_time() - began) * 1000)
-        loaded = load_all(folder, count)
-    both = Counter(f"inspect: {inspected[index]}, LiteRT: {loaded[index]}" for index in range(count))
+    waiting: list[tuple[str, bytes]] = []
+    before = _peak_bytes()
+    for index in range(count):
+        mutated = mutate(*sources[rng.randrange(len(sources))], rng)
+        began = time.process_time()
+        outcome = inspect(mutated, whole)
+        slowest_ms = max(slowest_ms, (time.process_time() - began) * 1000)
+        inspected[outcome] += 1
+        if index % load_every == 0:
+            waiting.append((outcome, mutated))
+        if len(waiting) == BATCH or index == count - 1:
+            both += Counter(f"inspect: {said}, LiteRT: {became}" for said, became in _loaded(waiting))
+            waiting = []
+        if index % 1000 == 999:
+            print(f"{index + 1}: {dict(inspected)}, {dict(both)}", file=sys.stderr, flush=True)
     return {
         "mutations": count,
         "seed": seed,
         "models": sorted(originals),
-        "inspected": dict(Counter(inspected)),
+        "inspected": dict(inspected),
         "slowest_inspection_cpu_ms": round(slowest_ms, 1),
-        "litert": dict(Counter(loaded.values())),
+        "peak_memory_growth_bytes": _peak_bytes() - before,
+        "loaded_by_litert": sum(both.values()),
         "both": dict(sorted(both.items())),
         "parent_survived": True,
-        "parent_survived_note": f"0 deaths in {count} show a rate below {3 / count:.2%} (95 %)",
+        "parent_survived_note": f"0 deaths in {count} show a rate below {3 / count:.3%} (95 %)",
     }
+
+
+def _loaded(files: list[tuple[str, bytes]]) -> list[tuple[str, str]]:
+    """Return for each file what reading said of it, and what became of it in LiteRT."""
+    with tempfile.TemporaryDirectory(prefix="edgepipe-mutated-") as name:
+        for index, (_, content) in enumerate(files):
+            (Path(name) / f"{index}.tflite").write_bytes(content)
+        outcomes = load_all(Path(name), len(files))
+    return [(said, outcomes[index]) for index, (said, _) in enumerate(files)]
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -178,11 +217,13 @@ def main(arguments: list[str] | None = None) -> None:
         load_batch(Path(given[1]), int(given[2]), int(given[3]))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--load-every", type=int, default=4)
     options = parser.parse_args(given)
-    figures = measure(options.count, options.seed)
-    command = f"python -m benchmarks.mutated_models --count {options.count} --seed {options.seed}"
+    figures = measure(options.count, options.seed, options.load_every)
+    arguments = f"--count {options.count} --seed {options.seed} --load-every {options.load_every}"
+    command = f"python -m benchmarks.mutated_models {arguments}"
     print(json.dumps(figures, indent=2))
     print(result.write("mutated_models", command, figures))
 

@@ -69,8 +69,8 @@ def judge_gates(
 ) -> tuple[GateResult, ...]:
     """Return one result a gate, and one for the target. A gate whose quantity was not measured is inconclusive, never passed.
 
-    `metric` is what the rows' `accuracy` holds: only a share of right answers has percentage points to lose. `cpu_mac_percent` is what
-    an Edge TPU leaves to the CPU, None where there is none.
+    `metric` is what the rows' `accuracy` holds: only a share of right answers has percentage points to lose. `cpu_mac_percent` is
+    what an Edge TPU leaves to the CPU, None where there is none.
     """
     drop = None
     if metric == "accuracy" and baseline.accuracy is not None and last.accuracy is not None:

@@ -15,8 +15,9 @@ INDEX_DTYPES = ("int32", "int64", "bool")  # biases, shapes, indices
 class Target:
     """A kind of place to run on. None means that nothing is refused for that reason.
 
-    `dtypes` may occur anywhere in the graph, `io_dtypes` at its inputs and outputs; `ops` are the operators of its runtime;
-    `custom_ops` those of its own beside the built-in ones; `open_shapes` says whether a shape may be left to be decided at run time, `sparse` whether weights may be stored without zeros.
+    `dtypes` may occur anywhere in the graph, `io_dtypes` at its inputs and outputs; `ops` are the operators of its runtime,
+    `custom_ops` those that are no built-in ones of it; `open_shapes` says whether a shape may be left to be decided at run time,
+    `sparse` whether weights may be stored without zeros.
     `runtime` is the one whose answers are those of this place, `in_arena` whether tensors live in an arena of a fixed size.
     """
 

@@ -82,7 +82,8 @@ def verify(
         *(_sparse(facts) if not target.sparse else ()),
         *_memory(needed, offered),
     )
-    return Verification(target=target.name, requirements=needed, problems=problems, warnings=tuple(_warnings(facts, offered, target)))
+    warnings = tuple(_warnings(facts, offered, target))
+    return Verification(target=target.name, requirements=needed, problems=problems, warnings=warnings)
 
 
 def _named(names: tuple[str, ...]) -> str:
