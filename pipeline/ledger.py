@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgepipe.pipeline.recipe import Gates
+from edgepipe.pipeline.treatment import treatment
 from edgepipe.records import Accuracy, Artefact, GateResult, LedgerRow, Verdict
 
 # The smallest gain that counts. Bytes are exact; the latency of a single block differs by several percent between two launches.
@@ -41,7 +42,8 @@ def ledger_row(
         "cached": cached,
     }
     paid, reason = _paid(row, before) if before else (None, "")
-    return LedgerRow(**row, reference=before is None, paid=paid, paid_reason=reason)  # type: ignore[arg-type]
+    treated = treatment(artefact)
+    return LedgerRow(**row, reference=before is None, paid=paid, paid_reason=reason, treated=treated)  # type: ignore[arg-type]
 
 
 def _paid(row: dict[str, object], before: LedgerRow) -> tuple[bool, str]:

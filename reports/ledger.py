@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from edgepipe.facts import CalibrationFacts
 from edgepipe.records import Artefact, CompressionRecord, LedgerRow, RunRecord
 from edgepipe.reports.stats import PairedDifference, paired_difference
 
@@ -32,6 +33,25 @@ def baseline(record: CompressionRecord) -> LedgerRow | None:
 def final(record: CompressionRecord) -> LedgerRow | None:
     """Return the row of what the recipe made: its last stage."""
     return next((row for row in reversed(record.rows) if not row.reference), None)
+
+
+def treated(record: CompressionRecord) -> tuple[LedgerRow, ...]:
+    """Return the rows of stages, not of references, that say which multiply-accumulates were treated how."""
+    return tuple(row for row in record.rows if row.treated and not row.reference)
+
+
+def calibrations(record: CompressionRecord) -> tuple[tuple[LedgerRow, CalibrationFacts], ...]:
+    """Return the rows of stages, not of references, whose ranges were taken from samples, with what these did to them."""
+    files = {item.sha256: item.calibration for item in record.artefacts if item.calibration}
+    return tuple(
+        (row, found) for row in record.rows if not row.reference and (found := files.get(row.artefact_sha256)) is not None
+    )
+
+
+def rewrites(record: CompressionRecord) -> tuple[str, ...]:
+    """Return what was written otherwise before any stage, one line each."""
+    lines = record.artefacts[0].parameters.get("rewrites", ()) if record.artefacts else ()
+    return tuple(str(line) for line in lines) if isinstance(lines, list | tuple) else ()
 
 
 def artefact(record: CompressionRecord, row: LedgerRow) -> Artefact | None:

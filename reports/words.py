@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from edgepipe.facts import Claim, Proof
+from edgepipe.facts import CalibrationFacts, Claim, Proof
 from edgepipe.records import GateResult
 from edgepipe.reports.stats import PairedDifference
 
@@ -117,7 +117,43 @@ def gate_value(gate: GateResult, value: float | None) -> str:
 
 def claim(claim: Claim) -> str:
     """'prune: sparsity 0.8'."""
-    return f"{claim.stage}: {claim.kind.replace('_', ' ')} {measured(claim.wanted)}"
+    shape = f" of {claim.shape[0]}×{claim.shape[1]}" if claim.shape else ""
+    return f"{claim.stage}: {claim.kind.replace('_', ' ')}{shape} {measured(claim.wanted)}"
+
+
+TREATMENTS = {
+    "pruned": "pruned",
+    "clustered": "clustered",
+    "qat": "int8 by QAT",
+    "ptq": "integers by conversion",
+    "weights": "integer weights only",
+    "float": "float",
+}
+
+
+def treatment(shares: Mapping[str, float]) -> str:
+    """'multiply-accumulates: 93 % pruned, 88 % int8 by QAT, 12 % integers by conversion'; '' where there are none."""
+    parts = (
+        f"{percent(shares[name], 0 if shares[name] >= 0.01 else 1)} {text}" for name, text in TREATMENTS.items() if name in shares
+    )
+    return f"multiply-accumulates: {', '.join(parts)}" if shares else ""
+
+
+def calibration(found: CalibrationFacts) -> str:
+    """'ranges from 200 samples, settled: half of them would miss 2.1 % in conv'; and what single samples did to them."""
+    settled = "settled" if found.converged else "not settled"
+    parts = [f"ranges from {whole(found.samples)} samples"]
+    if found.worst_tensor:
+        where = found.worst_layer or short(found.worst_tensor, 40)
+        parts[0] += f", {settled}: half of them would miss {percent(found.range_change)} in {where}"
+    if found.constant_samples:
+        parts.append(f"{whole(found.constant_samples)} of them hold one value throughout")
+    if found.lone_samples:
+        lone = found.lone_samples[0]
+        label = "" if lone.label is None else f" (class {lone.label})"
+        widths = f"{digits(lone.low)} … {digits(lone.high)}, the others {digits(lone.low_without)} … {digits(lone.high_without)}"
+        parts.append(f"sample {lone.sample}{label} alone sets {lone.layer or short(lone.tensor, 40)}: {widths}")
+    return "; ".join(parts)
 
 
 def proof(proof: Proof) -> str:

@@ -35,7 +35,7 @@ def compression(record: CompressionRecord) -> RenderableType:
 
 
 def compression_ledger(record: CompressionRecord) -> RenderableType:
-    """Return one row a stage, the reference rows dim, and below it why each stage did or did not pay."""
+    """Return one row a stage, the reference rows dim; below it why each paid or not, and what was treated how."""
     made = (
         f"{record.recipe} for {record.target}",
         f"{record.test_samples} test samples",
@@ -55,8 +55,14 @@ def compression_ledger(record: CompressionRecord) -> RenderableType:
         for row in record.rows
         if row.paid is not None
     ]
+    treated = [Text(f"  {row.stage}, {words.treatment(row.treated)}", style="dim") for row in ledger.treated(record)]
+    calibrated = [
+        Text(f"  {row.stage}, {words.visible(words.calibration(found))}", style="dim" if found.converged else "yellow")
+        for row, found in ledger.calibrations(record)
+    ]
+    rewrites = [Text(f"  before all stages: {line}", style="dim") for line in ledger.rewrites(record)]
     table = _Grouped(names=("stage",), groups=(SIZES, ANSWERS), titles={"accuracy": record.metric}, rows=rows)
-    return Group(Text(" · ".join(made), style="bold"), table, *reasons)
+    return Group(Text(" · ".join(made), style="bold"), table, *rewrites, *reasons, *treated, *calibrated)
 
 
 LEDGER_COLUMNS: dict[str, Callable[[ledger.Line], str]] = {

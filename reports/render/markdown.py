@@ -48,7 +48,10 @@ def _ledger(record: CompressionRecord) -> str:
         for line in ledger.lines(record)
     )
     title = f"**{escape(record.recipe)}** for {escape(record.target)}, {record.test_samples} test samples"
-    return f"{title}\n\n{table(head, rows)}"
+    notes = [f"before all stages: {escape(line)}" for line in ledger.rewrites(record)]
+    notes += [f"{escape(row.stage)}, {words.treatment(row.treated)}" for row in ledger.treated(record)]
+    notes += [f"{escape(row.stage)}, {escape(words.calibration(found))}" for row, found in ledger.calibrations(record)]
+    return "\n\n".join([title, table(head, rows), *(["\n".join(f"- {note}" for note in notes)] if notes else [])])
 
 
 def _gates(record: CompressionRecord) -> str:

@@ -11,11 +11,11 @@ import struct
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from edgepipe.facts import ModelFacts, Proof
+from edgepipe.facts import CalibrationFacts, ModelFacts, Proof
 
 SCHEMA_VERSION = 1
 SAMPLES_KEPT = 20_000  # per block; beyond that every k-th sample is kept and k recorded
@@ -24,6 +24,20 @@ SAMPLES_KEPT = 20_000  # per block; beyond that every k-th sample is kept and k 
 def as_json(record: Any) -> Any:
     """Return a record, or any other dataclass made of JSON's types, as these types."""
     return dataclasses.asdict(record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingHistory:
+    """How one training went, epoch by epoch: `curves` holds loss, val_loss and metrics by name, every `stride`-th epoch of `epochs`.
+
+    None in a curve is a value that was no number. `kept_epoch`, from 1, is the one whose weights stayed; None: the last.
+    """
+
+    epochs: int
+    stride: int = 1
+    kept_epoch: int | None = None
+    seconds: float = 0.0
+    curves: dict[str, tuple[float | None, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +56,8 @@ class Artefact:
     facts: ModelFacts
     proofs: tuple[Proof, ...]
     skipped_layers: tuple[str, ...] = ()
+    calibration: CalibrationFacts | None = None
+    training: tuple[TrainingHistory, ...] = ()
     seconds: float
     schema_version: int = SCHEMA_VERSION
 
@@ -214,7 +230,10 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRow:
-    """What one stage cost and brought; `paid` is None for the reference rows."""
+    """What one stage cost and brought; `paid` is None for the reference rows.
+
+    `treated` holds shares of the multiply-accumulates by treatment, as `edgepipe.pipeline.treatment` says.
+    """
 
     stage: str
     artefact_sha256: str
@@ -235,6 +254,7 @@ class LedgerRow:
     reference: bool
     paid: bool | None
     paid_reason: str
+    treated: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
