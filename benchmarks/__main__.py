@@ -16,6 +16,7 @@ PARTS = (
     "keras_bridge",
     "layer_table",
     "inspect_large",
+    "parity",
 )
 
 if __name__ == "__main__":
