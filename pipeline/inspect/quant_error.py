@@ -53,7 +53,9 @@ def find_losses(
     wide, narrow = read_graph(read_file(twins.wide)), read_graph(read_file(twins.narrow))
     pairing = pair(wide, narrow, twins.layers)
     ordered(data, read_facts(read_file(twins.wide)).inputs)
-    asked = data.take(np.arange(min(data.samples, samples * ANSWERED)))
+    # Drawn, since files are often sorted by class; by the raw stream of PCG64, which no version of NumPy changes.
+    order = np.argsort(np.random.PCG64(0).random_raw(data.samples), kind="stable")
+    asked = data.take(order[: samples * ANSWERED])
     with tempfile.TemporaryDirectory(prefix="edgepipe-losses-") as folder:
         asked.save(Path(folder) / "data")
         request = Request(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HURTS_DB = 20.0  # an error of a tenth of the answer's own size, from one layer alone
+HURTS_DB = 30.0  # an error of a thirtieth of the answer's own size, from one layer alone
 
 
 @dataclass(frozen=True, kw_only=True)

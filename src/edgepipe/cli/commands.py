@@ -9,6 +9,7 @@ from edgepipe.cli.cluster import cluster
 from edgepipe.cli.compare import compare
 from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
+from edgepipe.cli.debug_quant import debug_quant
 from edgepipe.cli.demo import demo
 from edgepipe.cli.diff import diff
 from edgepipe.cli.edgetpu import edgetpu
@@ -35,6 +36,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "verify": (PROVE, verify),
     "edgetpu": (PROVE, edgetpu),
     "parity": (PROVE, parity),
+    "debug-quant": (PROVE, debug_quant),
     "export": (PROVE, export),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),

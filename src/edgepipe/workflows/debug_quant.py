@@ -1,0 +1,83 @@
+"""Where the accuracy went: a model and its quantised form on real data, made here first where only the model is at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepipe.events import Emit
+from edgepipe.losses import QuantisationLoss
+from edgepipe.pipeline.artefacts import MODEL
+from edgepipe.pipeline.cache import Cache
+from edgepipe.pipeline.data import Dataset, check, load, raise_errors
+from edgepipe.pipeline.inspect.admission import admit, is_function
+from edgepipe.pipeline.inspect.flatbuffer import read_model
+from edgepipe.pipeline.inspect.keras_archive import KerasArchive
+from edgepipe.pipeline.inspect.quant_error import Twins, find_losses
+from edgepipe.pipeline.recipe import ModelSource, Recipe
+from edgepipe.pipeline.runner import Runner
+from edgepipe.pipeline.splits import prepare, stored
+from edgepipe.pipeline.worker import Worker
+from edgepipe.workflows.compress import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Debugged:
+    """What was found, and the quantised file that it was found in."""
+
+    quantised: Path
+    losses: QuantisationLoss
+
+
+def debug_files(wide: Path, narrow: Path, *, data: str, samples: int, emit: Emit) -> Debugged:
+    """Hold a quantised `.tflite` against the float one that it was made from, on the data that `data` names.
+
+    Raises ModelFileError, UnsupportedModel, DataError; ModelRejected for a model that crashes or hangs.
+    """
+    dataset = _load(wide, data, emit)
+    return Debugged(quantised=narrow, losses=find_losses(Twins(wide=wide, narrow=narrow), dataset, samples=samples, emit=emit))
+
+
+def debug_model(model: str, narrow: Path, *, data: str, samples: int, emit: Emit, limits: Limits, trusted: bool) -> Debugged:
+    """Hold a quantised `.tflite` against a Keras model, which is converted first; layers then carry its names."""
+    source, here = ModelSource(path=model), Path.cwd()
+    _admit(source, here, trusted, emit)
+    with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
+        artefact = Runner(worker, Cache(), {}, 0).load(source, here, trusted=trusted).artefact
+    wide = Path(artefact.folder) / MODEL
+    twins = Twins(wide=wide, narrow=narrow, layers=tuple(artefact.parameters["layers"]))
+    return Debugged(quantised=narrow, losses=find_losses(twins, _load(wide, data, emit), samples=samples, emit=emit))
+
+
+def debug_recipe(recipe: Recipe, *, samples: int, emit: Emit, limits: Limits, trusted: bool) -> Debugged:
+    """Run a recipe's stages from the cache or anew and hold the last file against the model as it was before the last stage.
+
+    Looked at is the test data where the recipe names some, else the validation data: never what the ranges were taken from.
+    """
+    base, cache = Path(recipe.base), Cache()
+    assert recipe.data is not None
+    archive = _admit(recipe.model, base, trusted, emit)
+    ports, rescales = (archive.inputs, archive.rescales) if archive else ((), None)
+    splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit)
+    folders = {name: stored(cache, each) for name, each in splits.items() if name != "test"}
+    with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
+        runner = Runner(worker, cache, folders, recipe.seed, base)
+        before = runner.load(recipe.model, base, trusted=trusted).artefact
+        *earlier, last = recipe.steps
+        for each in earlier:
+            before = runner.run(each, before, recipe.train).artefact
+        after = runner.run(last, before, recipe.train).artefact
+    seen = splits.get("test") or splits.get("validation") or splits["train"]
+    twins = Twins(wide=Path(before.folder) / MODEL, narrow=Path(after.folder) / MODEL, layers=tuple(before.parameters["layers"]))
+    return Debugged(quantised=twins.narrow, losses=find_losses(twins, seen, samples=samples, emit=emit))
+
+
+def _admit(source: ModelSource, base: Path, trusted: bool, emit: Emit) -> KerasArchive | None:
+    return None if is_function(source.path, base) else admit(base / source.path, trusted=trusted, emit=emit)
+
+
+def _load(wide: Path, data: str, emit: Emit) -> Dataset:
+    _, facts = read_model(wide)
+    dataset = load(data, base=Path.cwd(), inputs=facts.inputs, emit=emit)
+    raise_errors(check({"test": dataset}, facts.inputs))
+    return dataset
