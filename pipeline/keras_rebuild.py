@@ -11,6 +11,7 @@ from typing import Any
 from edgepipe.errors import UnsupportedModel
 from edgepipe.events import Emit, Note
 from edgepipe.pipeline import keras_twins
+from edgepipe.pipeline.compiled import compile_like, not_taken_over
 from edgepipe.pipeline.keras_twins import NoTwin, Twin
 
 TOLERANCE = 1e-5  # max|a - b| <= TOLERANCE * max(1, max|a|)
@@ -23,7 +24,6 @@ def rebuild(model: Any, emit: Emit) -> Any:
     Raises UnsupportedModel that lists every layer and operation without a twin in Keras 2, or the difference found.
     """
     import keras
-    import tf_keras
 
     if not isinstance(model, keras.Sequential) and type(model).__name__ != "Functional":
         raise subclassed(model.name, type(model).__name__)
@@ -44,9 +44,8 @@ def rebuild(model: Any, emit: Emit) -> Any:
             cause="a layer that means something else in Keras 2",
             todo="Please report it with the model's summary().",
         )
-    if getattr(model, "compiled", False) and isinstance(getattr(model, "loss", None), str):
-        rate = float(model.optimizer.learning_rate) if model.optimizer is not None else 1e-3
-        copy.compile(loss=model.loss, optimizer=tf_keras.optimizers.Adam(rate))
+    if lost := compile_like(model, copy):
+        emit(not_taken_over(lost))
     return copy
 
 

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from edgepipe.documents import parse, read_yaml, suggestion
 from edgepipe.errors import RecipeError
+from edgepipe.pipeline.augment import Augmentation
+from edgepipe.pipeline.targets import TARGETS, Target
+from edgepipe.pipeline.user_code import code_problems, is_code
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 
@@ -47,16 +50,45 @@ class DataSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
-    """How stages train. Steps and schedules follow from the data."""
+    """How stages train. Steps and schedules follow from the data. `module:function` is code of yours, beside the recipe."""
 
     epochs: int = 10
     """Passes over the training data in each stage that trains."""
     batch_size: int = 32
     """Samples in one step."""
     learning_rate: float | None = None
-    """Highest learning rate; the model's own, else 0.001."""
-    loss: Any = "from_model"
-    """A Keras loss by name; `from_model` takes the one the model was compiled with."""
+    """Highest learning rate; the model's own, else 0.001. Stages that only adjust take a tenth of it."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """`cosine`: the learning rate falls to zero over each stage, whatever the model was trained with. `constant`: it stays, for
+    callbacks that set it."""
+    loss: str | dict[str, Any] = "from_model"
+    """A Keras loss: its name; a map of `name` and parameters, such as `{name: CategoricalCrossentropy, label_smoothing: 0.1}`; or
+    `module:function`. `from_model`: the one the model was compiled with, else the usual one for its last layer and the labels."""
+    optimizer: str | dict[str, Any] = "from_model"
+    """A Keras optimiser: its name, a map such as `{name: SGD, momentum: 0.9}`, or `module:function`, called with the learning rate.
+    `from_model`: the one the model was compiled with, its settings but not its state, else Adam; averaged weights are left out."""
+    metrics: Literal["from_model"] | tuple[str | dict[str, Any], ...] = "from_model"
+    """Keras metrics to follow while training, as names, maps or `module:function`. `from_model`: those of the model."""
+    class_weights: Literal["balanced"] | dict[int, float] | None = None
+    """What a sample of each class counts in the loss: `balanced`, so that all classes count the same, or a map: `{0: 1.0, 1: 3.0}`."""
+    augment: str | Augmentation | None = None
+    """How training inputs are changed, batch by batch: a map of `flip`, `shift` and `noise`, or `module:function`, called with a
+    batch (an array, or a map by input) and a seeded `numpy.random.Generator`; it returns the batch in the same shape."""
+    callbacks: tuple[str, ...] = ()
+    """`module:function` each, called without arguments in every stage; gives a callback of `tf_keras.callbacks`, or a list."""
+    fit: str | None = None
+    """`module:function` that trains instead of `model.fit`: see [a fit of your own](#a-fit-of-your-own)."""
+    mixed_precision: bool = False
+    """Compute in bfloat16 while training; what is saved and converted is float32. Not for `quantize: {mode: qat}`."""
+
+    @property
+    def code(self) -> dict[str, str]:
+        """Every `module:function` in it, by its key."""
+        settings = {"loss": self.loss, "optimizer": self.optimizer, "augment": self.augment, "fit": self.fit}
+        found = {f"train.{key}": value for key, value in settings.items() if isinstance(value, str) and is_code(value)}
+        metrics = () if isinstance(self.metrics, str) else self.metrics
+        found |= {f"train.metrics.{number}": spec for number, spec in enumerate(metrics) if isinstance(spec, str) and is_code(spec)}
+        return found | {f"train.callbacks.{number}": callback for number, callback in enumerate(self.callbacks)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +160,8 @@ def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) 
         recipe = parse(Recipe, {**content, "name": name, "base": str(base)}, source=source, error=RecipeError)
     except RecipeError as exc:
         problems += exc.problems
-    problems += stage_problems(content.get("stages"), has_data=content.get("data") is not None)
+    target = TARGETS.get(str(content.get("target", "host")))
+    problems += stage_problems(content.get("stages"), has_data=content.get("data") is not None, target=target)
     problems += _target_problems(content.get("target"))
     if recipe is not None:
         problems += _value_problems(recipe)
@@ -138,10 +171,11 @@ def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) 
     return recipe
 
 
-def stage_problems(stages: Any, *, has_data: bool) -> list[str]:
-    """Return what is wrong with the list of stages: names, parameters, order, missing data."""
+def stage_problems(stages: Any, *, has_data: bool, target: Target | None = None) -> list[str]:
+    """Return what is wrong with the list of stages: names, parameters, order, missing data, what `target` cannot run."""
     from edgepipe.pipeline.stages import STAGES
     from edgepipe.pipeline.stages.protocol import Form
+    from edgepipe.pipeline.stages.quantize import Quantize
 
     if not isinstance(stages, list | tuple):
         return []
@@ -169,28 +203,40 @@ def stage_problems(stages: Any, *, has_data: bool) -> list[str]:
             problems.append(
                 f"stage {number} ({name}) needs training data: data: {{train: …}} in a recipe, --data on the command line"
             )
+        if isinstance(stage, Quantize) and target is not None:
+            problems += [f"stage {number} ({name}): {problem}" for problem in stage.target_problems(target)]
         if stage.gives is Form.TFLITE:
             finished = name
     return problems
 
 
 def _target_problems(target: object) -> list[str]:
-    from edgepipe.pipeline.targets import TARGETS
-
     if not isinstance(target, str) or target in TARGETS:
         return []
     *others, last = (repr(name) for name in TARGETS)
     return [f'"target": it should be {", ".join(others)} or {last} (given: {target!r})']
 
 
-def _train_problems(train: TrainSpec) -> list[str]:
+def _train_problems(recipe: Recipe) -> list[str]:
     from edgepipe.pipeline.stages.protocol import schedule_problems
 
-    problems = []
-    if train.batch_size < 1:
-        problems.append('"train.batch_size" must be at least 1')
-    if not isinstance(train.loss, str):
-        problems.append('"train.loss" must be the name of a Keras loss, or from_model')
+    train = recipe.train
+    problems = [] if train.batch_size >= 1 else ['"train.batch_size" must be at least 1']
+    for key in ("loss", "optimizer"):
+        setting = getattr(train, key)
+        if isinstance(setting, dict) and not isinstance(setting.get("name"), str):
+            problems.append(f'"train.{key}" must be a name, or a map with `name`')
+    if isinstance(train.augment, Augmentation):
+        problems += [f"train.augment: {problem}" for problem in train.augment.check()]
+    weights = train.class_weights.values() if isinstance(train.class_weights, dict) else ()
+    problems += [
+        f'"train.class_weights" holds {weight}; a weight is a number from 0 on' for weight in weights if not 0 <= weight < math.inf
+    ]
+    asked = {**train.code, **({"train.fit": train.fit} if train.fit else {})}
+    asked |= {"train.augment": train.augment} if isinstance(train.augment, str) else {}
+    problems += [problem for key, spec in asked.items() for problem in code_problems(key, spec, Path(recipe.base))]
+    if train.mixed_precision and any(step.parameters.get("mode") == "qat" for step in recipe.steps):
+        problems.append('"train.mixed_precision": quantize with mode: qat computes in float32 only')
     return problems + [f"train.{problem}" for problem in schedule_problems(train.epochs, train.learning_rate)]
 
 
@@ -205,7 +251,7 @@ def _value_problems(recipe: Recipe) -> list[str]:
         problems.append('"data.calibration.samples" must be at least 1')
     if not 0 <= recipe.seed <= LARGEST_SEED:
         problems.append(f'"seed" is {recipe.seed}; it must lie between 0 and {LARGEST_SEED}')
-    problems += _train_problems(recipe.train)
+    problems += _train_problems(recipe)
     limits = {name: limit for name, limit in vars(recipe.gates).items() if limit is not None}
     for name, limit in limits.items():
         lowest = -100 if name == "accuracy_drop_points" else 0  # a drop below 0 asks for a better model

@@ -18,21 +18,24 @@ def check_scale(model: Any, inputs: dict[str, Any], labels: Any, loss: Any) -> N
     since a ReLU network with small biases decides nearly the same at any scale. Other losses are not asked.
     """
     import numpy as np
-    import tf_keras
 
-    if labels is None or "entropy" not in str(loss).lower():
+    if labels is None or "entropy" not in _name(loss):
         return
     arrays = [np.asarray(values[:SAMPLES], dtype="float32") for values in inputs.values()]
     largest = max(float(np.max(np.abs(values))) for values in arrays)
     factor, words = (1 / 255, "divided by 255") if largest > 2 else (255.0, "times 255")
-    measure, truth = tf_keras.losses.get(loss), np.asarray(labels[:SAMPLES])
-    given, other = (_mean_loss(model, [values * by for values in arrays], truth, measure) for by in (1.0, factor))
+    truth = np.asarray(labels[:SAMPLES])
+    given, other = (_mean_loss(model, [values * by for values in arrays], truth, loss) for by in (1.0, factor))
     if given > SMALLEST_LOSS and other * CLEARLY < given:
         raise DataError(
             f"the data has another scale than the model was trained on: its loss is {given:.3g} as it is, {other:.3g} {words}",
             cause="pictures as 0..255 for a model that takes 0..1, or the reverse",
             todo="Scale the data as in training; for image folders: data: {scale: 255}.",
         )
+
+
+def _name(loss: Any) -> str:
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", "")).lower()
 
 
 def _mean_loss(model: Any, arrays: list[Any], truth: Any, measure: Any) -> float:

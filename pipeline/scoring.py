@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgepipe.errors import DataError, UnsupportedModel
 from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.dataset import Array, Dataset
+from edgepipe.pipeline.data.meaning import Meaning, classes, meaning
 from edgepipe.pipeline.data.ports import ordered
 from edgepipe.records import Accuracy
 
@@ -65,14 +66,21 @@ def _misfit(array: Array, port: TensorPort) -> str:
 def score(answers: Iterable[Sequence[bytes]], dataset: Dataset, facts: ModelFacts) -> Accuracy:
     """Return the share of right answers for labels that are classes, the mean squared error for targets that are real numbers.
 
-    Raises DataError where the labels do not fit the output, UnsupportedModel for a model with several.
+    Classes are numbers or one-hot; with several labels a sample, each over a threshold of its own, all must be right, as
+    scikit-learn's `accuracy_score` has it. Raises DataError where the labels do not fit the output, UnsupportedModel for a model
+    with several.
     """
-    port, labels = _judged(dataset, facts)
+    port, labels, kind = _judged(dataset, facts)
     outputs = (decode(answer[0], port) for answer in answers)
-    if labels.dtype.kind == "f":
+    if kind is Meaning.NUMBERS:
         errors = [float(np.mean((output - np.ravel(label)) ** 2)) for output, label in zip(outputs, labels, strict=True)]
         return Accuracy(metric="mse", value=float(np.mean(errors)), samples=len(errors), data_sha256=dataset.sha256)
-    correct = tuple(_decision(output) == int(label) for output, label in zip(outputs, np.ravel(labels), strict=True))
+    if kind is Meaning.MULTI_LABEL:
+        correct = tuple(bool(np.array_equal(output > THRESHOLD, label)) for output, label in zip(outputs, labels == 1, strict=True))
+    else:
+        numbers = classes(labels, kind)
+        assert numbers is not None  # `_judged` has looked
+        correct = tuple(_decision(output) == int(number) for output, number in zip(outputs, numbers, strict=True))
     value = sum(correct) / len(correct)
     return Accuracy(metric="accuracy", value=value, samples=len(correct), data_sha256=dataset.sha256, correct=correct)
 
@@ -82,8 +90,8 @@ def check_labels(dataset: Dataset, facts: ModelFacts) -> None:
     _judged(dataset, facts)
 
 
-def _judged(dataset: Dataset, facts: ModelFacts) -> tuple[TensorPort, Array]:
-    """Return the output that is judged, and what it is judged by."""
+def _judged(dataset: Dataset, facts: ModelFacts) -> tuple[TensorPort, Array, Meaning]:
+    """Return the output that is judged, what it is judged by, and how that is meant."""
     if len(facts.outputs) != 1:
         raise UnsupportedModel(f"the model has {len(facts.outputs)} outputs; which one is right or wrong cannot be told")
     port, labels = facts.outputs[0], dataset.labels
@@ -92,16 +100,17 @@ def _judged(dataset: Dataset, facts: ModelFacts) -> tuple[TensorPort, Array]:
             f"{dataset.source} has no {'samples' if labels is not None else 'labels'}", todo="Give data with labels to judge by."
         )
     size = int(np.prod([length for length in port.shape if length > 0], dtype=np.int64))
-    if labels.dtype.kind == "f":
+    kind = meaning(dataset, size)
+    if kind is Meaning.NUMBERS:
         if int(np.prod(labels.shape[1:], dtype=np.int64)) != size:
             raise DataError(f"{dataset.source} has targets of the shape {labels.shape[1:]}; the model answers {size} numbers")
-    elif labels.size != dataset.samples:
+    elif kind is Meaning.CLASS and labels.size != dataset.samples:
         raise DataError(f"{dataset.source} has {labels.size} labels for {dataset.samples} samples")
     elif int(labels.min()) < 0 or int(labels.max()) >= max(2, size):
         raise DataError(
             f"{dataset.source} has labels from {labels.min()} to {labels.max()}; the model knows {max(2, size)} classes"
         )
-    return port, labels
+    return port, labels, kind
 
 
 def _decision(output: NDArray[np.float64]) -> int:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from edgepipe.errors import DataError
 from edgepipe.events import Emit, Note, step
 from edgepipe.facts import Claim
+from edgepipe.pipeline.batches import batches, class_weights
+from edgepipe.pipeline.cache import Cache
+from edgepipe.pipeline.compiled import Setting, make_loss, make_metrics, make_optimizer
+from edgepipe.pipeline.data import Dataset
+from edgepipe.pipeline.data.meaning import Meaning, meaning
+from edgepipe.pipeline.precision import mixed_twin
 from edgepipe.pipeline.recipe import TrainSpec
-
-if TYPE_CHECKING:
-    from edgepipe.pipeline.data import Dataset
+from edgepipe.pipeline.trainer import Trainer, keeping_best, watching
+from edgepipe.pipeline.user_code import importable
+from edgepipe.records import TrainingHistory
 
 KerasModel: TypeAlias = Any  # tf_keras.Model; TensorFlow has no types and is never imported outside the worker
 
@@ -22,7 +29,9 @@ KerasModel: TypeAlias = Any  # tf_keras.Model; TensorFlow has no types and is ne
 class Workbench:
     """Data, training settings and converter for one stage.
 
-    `claims` are those of all earlier stages: what must not be undone. `train` has loss and learning rate filled in.
+    `claims` are those of all earlier stages: what must not be undone. `train` has loss, metrics, optimiser and learning rate filled
+    in; `base` is where its `module:function`s are looked up. `histories` gets one entry for each call of `fit`.
+    `layers` names the model's layers in their order, `cache` keeps what need not be computed twice.
     """
 
     splits: dict[str, Dataset]
@@ -30,6 +39,10 @@ class Workbench:
     seed: int
     claims: tuple[Claim, ...]
     emit: Emit
+    base: Path = Path()
+    histories: list[TrainingHistory] = field(default_factory=list)
+    layers: tuple[str, ...] = ()
+    cache: Cache | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -60,29 +73,50 @@ class Workbench:
         callbacks: Sequence[Any] = (),
         keep_best_from: float = 0.0,
     ) -> None:
-        """Train `model` with a cosine schedule, and keep the weights of the best epoch after `keep_best_from` of the training.
+        """Train `model`, by `train.fit` where the recipe has one, and keep the best epoch after `keep_best_from` of the training.
 
-        Best is the lowest validation loss; without validation data the last epoch counts. Same seed, same weights.
+        Best is the lowest validation loss; without validation data the last epoch counts. Same seed, same weights. `callbacks` are
+        what the stage cannot do without: a `train.fit` that does not pass them on is an error. The curves go to `histories`.
         """
         import tf_keras
 
-        train = self._split("train")
         total = self.steps(epochs)
-        rate = tf_keras.optimizers.schedules.CosineDecay(learning_rate or self.learning_rate, total)
-        model.compile(tf_keras.optimizers.Adam(rate), self._loss(), metrics=None)
-        validation = self.splits.get("validation")
+        trained = mixed_twin(model, stage) if self.train.mixed_precision else model
         tf_keras.utils.set_random_seed(self.seed)
-        with step(self.emit, f"train ({stage})", total, "batches") as advance:
-            best = _best_weights(math.floor(keep_best_from * epochs))
-            model.fit(
-                _inputs(train),
-                train.labels,
+        self._compile(trained, learning_rate or self.learning_rate, total)
+        validation = self.splits.get("validation")
+        with step(self.emit, f"train ({stage})", total, "batches") as advance, importable(self.base):
+            watch = watching(advance, total, epochs)
+            best = [keeping_best(watch, math.floor(keep_best_from * epochs))] if validation else []
+            train = Trainer(spec=self.train, base=self.base, stage=stage, seed=self.seed)
+            train(
+                trained,
+                self._batches(trained, train),
+                batches(validation, self.train.batch_size) if validation else None,
                 epochs=epochs,
-                batch_size=self.train.batch_size,
-                validation_data=(_inputs(validation), validation.labels) if validation else None,
-                verbose=0,
-                callbacks=[*callbacks, _progress(advance, total, epochs), *([best] if validation else [])],
+                callbacks=[*callbacks, watch, *train.own_callbacks(), *best],
+                watch=watch,
             )
+        if trained is not model:
+            model.set_weights(trained.get_weights())
+        self.histories.append(watch.history())
+
+    def _compile(self, model: KerasModel, rate: float, total: int) -> None:
+        import tf_keras
+
+        schedule = tf_keras.optimizers.schedules.CosineDecay(rate, total) if self.train.schedule == "cosine" else rate
+        optimizer = "Adam" if self.train.optimizer == "from_model" else self.train.optimizer
+        metrics = () if isinstance(self.train.metrics, str) else self.train.metrics
+        model.compile(
+            make_optimizer(optimizer, schedule, self.base),
+            make_loss(self.train.loss, self.base),
+            metrics=make_metrics(metrics, self.base),
+        )
+
+    def _batches(self, model: KerasModel, trainer: Trainer) -> Any:
+        data, wanted = self._split("train"), self.train.class_weights
+        weights = class_weights(data, model.output_shape[-1], wanted) if wanted else None
+        return batches(data, self.train.batch_size, seed=self.seed, weights=weights, augment=trainer.augment())
 
     def tflite(self, model: KerasModel, dtype: str) -> bytes:
         """Return the model as a `.tflite` of this dtype, its batch fixed to 1."""
@@ -96,84 +130,21 @@ class Workbench:
             raise DataError(f"this stage needs {name} data", todo=f"Name it in the recipe: data: {{{name}: …}}; or pass --data.")
         return self.splits[name]
 
-    def _loss(self) -> Any:
-        import tf_keras
 
-        loss = self.train.loss
-        try:
-            return tf_keras.losses.get(loss)
-        except ValueError as exc:
-            raise DataError(
-                f"there is no loss {loss!r}",
-                cause="a typo, or a loss of your own",
-                todo="Name a Keras loss in the recipe: train: {loss: …}.",
-            ) from exc
-
-
-def _inputs(data: Dataset) -> Any:
-    return dict(data.inputs) if len(data.inputs) > 1 else next(iter(data.inputs.values()))
-
-
-def _progress(advance: Callable[..., None], total: int, epochs: int) -> Any:
-    import tf_keras
-
-    class Show(tf_keras.callbacks.Callback):  # type: ignore[misc]
-        """Batches done so far, with the epoch and its losses."""
-
-        done, epoch, seen = 0, 0, ""
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch = epoch + 1
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.done += 1
-            if self.done % max(1, total // 100) == 0:
-                advance(self.done, f"epoch {self.epoch}/{epochs}{self.seen}")
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.seen = "".join(f" {name} {value:.3f}" for name, value in (logs or {}).items() if isinstance(value, float))
-
-    return Show()
-
-
-def _best_weights(first_epoch: int) -> Any:
-    import tf_keras
-
-    class KeepBest(tf_keras.callbacks.Callback):  # type: ignore[misc]
-        """Puts the weights of the epoch with the lowest validation loss back at the end."""
-
-        lowest, weights = math.inf, None
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            loss = (logs or {}).get("val_loss", math.inf)
-            if epoch >= first_epoch and loss < self.lowest:
-                self.lowest, self.weights = loss, self.model.get_weights()
-
-        def on_train_end(self, logs: Any = None) -> None:
-            if self.weights is not None:
-                self.model.set_weights(self.weights)
-
-    return KeepBest()
-
-
-def loss_for(model: KerasModel, labels: Any, emit: Emit) -> Any:
-    """Return the compiled loss as Keras serialises it; without one, the usual loss for the last layer and the labels."""
-    import numpy as np
-    import tf_keras
-
-    if isinstance(loss := getattr(model, "loss", None), str):
-        return loss
-    if loss is not None and not isinstance(loss, list | dict):
-        return tf_keras.losses.serialize(loss)
-    whole = labels is not None and np.issubdtype(labels.dtype, np.integer)
-    units = model.output_shape[-1]
+def loss_for(model: KerasModel, data: Dataset | None, own: Setting | None, emit: Emit) -> Setting:
+    """Return the loss the model was compiled with, `own`; without one, the usual loss for the last layer and the labels."""
+    if own is not None:
+        return own
     activation = getattr(getattr(model.layers[-1], "activation", None), "__name__", "linear")
-    if not whole:
-        guess: Any = "mean_squared_error"
-    elif units == 1:
-        guess = {"class_name": "BinaryCrossentropy", "config": {"from_logits": activation != "sigmoid"}}
+    outputs = math.prod(size for size in model.output_shape[1:] if size) if len(model.outputs) == 1 else 0
+    kind = meaning(data, outputs) if data is not None and outputs else Meaning.NUMBERS
+    if kind is Meaning.NUMBERS:
+        guess: Setting = "mean_squared_error"
+    elif kind is Meaning.MULTI_LABEL or model.output_shape[-1] == 1:
+        guess = {"name": "BinaryCrossentropy", "from_logits": activation != "sigmoid"}
     else:
-        guess = {"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": activation != "softmax"}}
-    name = guess if isinstance(guess, str) else f"{guess['class_name']}({guess['config']})"
+        sparse = "" if kind is Meaning.ONE_HOT else "Sparse"
+        guess = {"name": f"{sparse}CategoricalCrossentropy", "from_logits": activation != "softmax"}
+    name = guess if isinstance(guess, str) else f"{guess['name']}(from_logits={guess['from_logits']})"
     emit(Note(text=f"the model was saved without a loss; training uses {name}, from its last layer and the labels"))
     return guess

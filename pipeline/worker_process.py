@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,20 @@ def _import_tensorflow() -> None:
     tf_keras.utils.set_random_seed(0)
 
 
-def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str], trusted: bool = False) -> dict[str, Any]:
+def _load(
+    *, emit: Emit, source: str, base: str, to: str, data: dict[str, str], trusted: bool = False, modules: Sequence[str] = ()
+) -> dict[str, Any]:
     """Load any Keras model, prove that its rebuilt copy is the same, write it and its float file."""
     from edgepipe.events import step
+    from edgepipe.pipeline.compiled import compiled_with, make_loss, not_taken_over
     from edgepipe.pipeline.export.tflite import convert
     from edgepipe.pipeline.keras_bridge import load_model
+    from edgepipe.pipeline.rewrites import rewritten
     from edgepipe.pipeline.scale import check_scale
     from edgepipe.pipeline.training import loss_for
 
     with step(emit, "load the model"):
-        model = load_model(source, Path(base), emit, trusted=trusted)
+        model = load_model(source, Path(base), emit, trusted=trusted, modules=frozenset(modules))
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
     if probe is not None and len(model.outputs) > 1:
@@ -104,17 +109,34 @@ def _load(*, emit: Emit, source: str, base: str, to: str, data: dict[str, str], 
             f"the model has {len(model.outputs)} outputs, and the data labels for one",
             todo="Give a model with the one output that matters; without --data this one can be converted.",
         )
-    loss = loss_for(model, probe.labels if probe else None, emit)
+    own = compiled_with(model)
+    if own.lost:
+        emit(not_taken_over(own.lost))
+    loss = loss_for(model, probe, own.loss, emit)
     if probe is not None:
-        check_scale(model, probe.inputs, probe.labels, loss)
-    rate = getattr(getattr(model, "optimizer", None), "learning_rate", None)
+        check_scale(model, probe.inputs, probe.labels, make_loss(loss, Path(base)))
+    model, rewrites = rewritten(model, emit)
     with step(emit, "convert to float32"):
         _write(Path(to), convert(model, "float32"), model)
     return {
         "loss": loss,
-        "learning_rate": float(rate) if rate is not None and hasattr(rate, "numpy") else None,
+        "metrics": own.metrics,
+        "optimizer": own.optimizer,
+        "learning_rate": own.learning_rate,
         "layers": _layer_names(model),
+        "rewrites": list(rewrites),
     }
+
+
+def _allow(*, emit: Emit, modules: Sequence[str], base: str) -> dict[str, Any]:
+    """Import the user's own modules, which lie beside the recipe or are installed, so that their layers can be loaded."""
+    sys.path.append(base)  # behind everything else, and for good: every later stage loads the model again
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as exc:  # the user's own code may raise anything when it is imported
+            raise UnsupportedModel(f"the module {name} cannot be imported: {type(exc).__name__}: {exc}") from exc
+    return {}
 
 
 def _stage(
@@ -126,31 +148,42 @@ def _stage(
     to: str,
     data: dict[str, str],
     train: dict[str, Any],
+    base: str,
     seed: int,
     claims: list[dict[str, Any]],
+    cache: str | None = None,
 ) -> dict[str, Any]:
     """Run one stage on the model in the folder `source`; write the new one into the folder `to`."""
     import tf_keras
 
     from edgepipe.documents import parse
     from edgepipe.facts import Claim
+    from edgepipe.pipeline.cache import Cache
     from edgepipe.pipeline.recipe import TrainSpec
     from edgepipe.pipeline.stages import STAGES
     from edgepipe.pipeline.training import Workbench
     from edgepipe.records import as_json
 
     tf_keras.utils.set_random_seed(seed)
+    model = tf_keras.models.load_model(Path(source) / "model.keras", compile=False)
     bench = Workbench(
         splits=_open(data),
         train=parse(TrainSpec, train, source="train"),
         seed=seed,
         claims=tuple(parse(Claim, claim, source="claim") for claim in claims),
         emit=emit,
+        base=Path(base),
+        layers=tuple(_layer_names(model)),
+        cache=Cache(Path(cache)) if cache else None,
     )
-    model = tf_keras.models.load_model(Path(source) / "model.keras", compile=False)
     product = parse(STAGES[stage], parameters, source=stage).apply(model, bench)
     _write(Path(to), product.tflite, product.model)
-    return {"claims": [as_json(claim) for claim in product.claims], "skipped_layers": list(product.skipped_layers)}
+    return {
+        "claims": [as_json(claim) for claim in product.claims],
+        "skipped_layers": list(product.skipped_layers),
+        "training": [as_json(curve) for curve in bench.histories],
+        "calibration": as_json(product.calibration) if product.calibration else None,
+    }
 
 
 def _demo(*, emit: Emit, to: str, data: dict[str, str], seed: int) -> dict[str, Any]:
@@ -181,7 +214,7 @@ def _layer_names(model: Any) -> list[str]:
     return names
 
 
-HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {"load": _load, "stage": _stage, "demo": _demo}
+HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {"allow": _allow, "load": _load, "stage": _stage, "demo": _demo}
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), int(sys.argv[2]))

@@ -96,6 +96,16 @@ def main(folder: Path) -> None:
         randomise(model)
         model.compile("adam", LOSSES.get(name, "sparse_categorical_crossentropy") if name != "two_outputs" else None)
         model.save(folder / f"{name}.keras")
+    compiled = dense(3, "softmax")
+    randomise(compiled)
+    compiled.save(folder / "not_compiled.keras")
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, 100)
+    compiled.compile(
+        keras.optimizers.SGD(schedule, momentum=0.9, clipnorm=1.0),
+        keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+        metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2)],
+    )
+    compiled.save(folder / "compiled.keras")
     diverged = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
     diverged.set_weights([np.full_like(weight, np.nan) for weight in diverged.get_weights()])
     diverged.save(folder / "diverged.keras")

@@ -45,7 +45,7 @@ def stage(worker: Worker, name: str, source: Path, to: Path, data: dict[str, str
     to.mkdir()
     train = {"epochs": 4, "batch_size": 32, "learning_rate": 0.01, "loss": "mse"}
     whole = {"parameters": {}, "seed": 0, "claims": [], "train": train, **more}
-    return worker.request(do="stage", stage=name, source=str(source), to=str(to), data=data, **whole)
+    return worker.request(do="stage", stage=name, source=str(source), to=str(to), base="/", data=data, **whole)
 
 
 @pytest.mark.parametrize("model", ["one_sigmoid", "normalised"])

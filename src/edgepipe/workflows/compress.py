@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +18,18 @@ from edgepipe.facts import TensorPort
 from edgepipe.pipeline.artefacts import MODEL, publish
 from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.data import Dataset, check, raise_errors
+from edgepipe.pipeline.export.aeq import require_installed
 from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.inspect.admission import admit, is_function
 from edgepipe.pipeline.inspect.edgetpu import map_model
 from edgepipe.pipeline.inspect.keras_archive import require_fixed_inputs
+from edgepipe.pipeline.inspect.keras_modules import own_modules
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.ledger import judge_gates, ledger_row
 from edgepipe.pipeline.recipe import Recipe, Step
 from edgepipe.pipeline.runner import Made, Runner
 from edgepipe.pipeline.splits import prepare, stored
+from edgepipe.pipeline.stages.layer_choice import chosen_layers
 from edgepipe.pipeline.targets import TARGETS, Target
 from edgepipe.pipeline.worker import LONGEST_REQUEST_S, Worker
 from edgepipe.places import results_dir
@@ -50,24 +54,34 @@ class Limits:
 
 
 def compress(
-    recipe: Recipe, *, emit: Emit, limits: Limits = Limits(), references: bool = True, trusted: bool = False
+    recipe: Recipe,
+    *,
+    emit: Emit,
+    limits: Limits = Limits(),
+    references: bool = True,
+    trusted: bool = False,
+    modules: Sequence[str] = (),
 ) -> CompressionRecord:
     """Run a recipe and return its record, which is also in the store, its artefacts under results/artefacts.
 
     Data is checked before any work. Raises the error of the first stage that fails; what was finished before it stays cached.
-    `trusted` loads a model that may run code; no recipe can ask for it.
+    `trusted` loads a model that may run code; `modules` are those of the user's own that a `.keras` may name.
+    No recipe can ask for either.
     """
     began = monotonic()
+    _check_extras(recipe)
     base, cache = Path(recipe.base), Cache()
-    ports, rescales = _ports(recipe, trusted, emit)
+    own = own_modules(modules)
+    ports, rescales = _ports(recipe, trusted, own, emit)
     splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit) if recipe.data else {}
     folders = {name: stored(cache, data) for name, data in splits.items() if name != "test"}
     target = TARGETS[recipe.target]
     gauge = _Gauge(cache=cache, test=splits.get("test"), target=target, emit=emit)
     with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
-        runner = Runner(worker, cache, folders, recipe.seed)
-        baseline = runner.load(recipe.model, base, trusted=trusted)
+        runner = Runner(worker, cache, folders, recipe.seed, base)
+        baseline = runner.load(recipe.model, base, trusted=trusted, modules=own)
         _check_answers(splits, baseline.artefact)
+        _check_layers(recipe, baseline.artefact)
         made: list[tuple[str, Made, bool]] = [("float", baseline, True)]
         made += [(name, done, True) for name, done in _references(runner, baseline, recipe, emit)] if references else []
         latest = baseline
@@ -107,19 +121,19 @@ def describe(stage: Step) -> str:
 
 
 def _cpu_mac_percent(made: Made, target: Target) -> float | None:
-    """Return the percentage of the multiply-accumulates that an Edge TPU leaves to the CPU; None where there is none, or none of these."""
+    """Return the percentage of the multiply-accumulates that an Edge TPU leaves to the CPU; None where either is missing."""
     if not target.has_edge_tpu:
         return None
     share = map_model((Path(made.artefact.folder) / MODEL).read_bytes()).mac_share
     return None if share is None else 100 * (1 - share)
 
 
-def _ports(recipe: Recipe, trusted: bool, emit: Emit) -> tuple[tuple[TensorPort, ...], bool | None]:
+def _ports(recipe: Recipe, trusted: bool, modules: frozenset[str], emit: Emit) -> tuple[tuple[TensorPort, ...], bool | None]:
     """Return the model's inputs where its file tells them without TensorFlow, and whether it scales raw values by itself."""
     base = Path(recipe.base)
     if is_function(recipe.model.path, base):
         return (), None
-    archive = admit(base / recipe.model.path, trusted=trusted, emit=emit)
+    archive = admit(base / recipe.model.path, trusted=trusted, modules=modules, emit=emit)
     if archive is None:
         return (), None
     require_fixed_inputs(archive.inputs)
@@ -131,6 +145,19 @@ def _check_answers(splits: dict[str, Dataset], baseline: Artefact) -> None:
     facts = baseline.facts
     classes = facts.outputs[0].shape[-1] if "sparse" in str(baseline.parameters["loss"]).lower() else None
     raise_errors(check(splits, facts.inputs, classes=classes))
+
+
+def _check_extras(recipe: Recipe) -> None:
+    """Raise MissingExtra for a back end that is not installed, before any work."""
+    if any(stage.parameters.get("backend") == "aeq" for stage in recipe.steps):
+        require_installed()
+
+
+def _check_layers(recipe: Recipe, baseline: Artefact) -> None:
+    """Raise RecipeError for layers to be left in float that the model does not have, before anything is trained."""
+    names = [str(name) for name in baseline.parameters["layers"]]
+    for number, stage in enumerate(recipe.steps, 1):
+        chosen_layers(stage.parameters.get("float_layers", ()), names, key=f"stage {number} ({stage.stage}): float_layers")
 
 
 def _references(runner: Runner, baseline: Made, recipe: Recipe, emit: Emit) -> list[tuple[str, Made]]:

@@ -59,7 +59,18 @@ def test_the_recipe_of_the_design_is_read(tmp_path: Path) -> None:
         ("validation: 0.15", "validation: 15.0", "must lie between 0 and 1"),
         ("epochs: 10", "epochs: 0", "epochs is 0; it must lie between 1 and"),
         ("epochs: 10", "learning_rate: .nan", "learning_rate is nan"),
-        ("loss: from_model", "loss: {class_name: mse}", "must be the name of a Keras loss"),
+        ("loss: from_model", "loss: {class_name: mse}", '"train.loss" must be a name, or a map with `name`'),
+        ("loss: from_model", "optimizer: {momentum: 0.9}", '"train.optimizer" must be a name'),
+        ("loss: from_model", "loss: mine:focal", "there is no module mine in"),
+        ("loss: from_model", "fit: training:fitt", 'training has no function "fitt". Perhaps you meant "fit"?'),
+        ("loss: from_model", "fit: training", "it must be module:function"),
+        ("loss: from_model", "callbacks: [training:stop]", '"train.callbacks.0": training has no function "stop"'),
+        ("loss: from_model", "class_weights: {0: -1.0}", '"train.class_weights" holds -1.0'),
+        ("loss: from_model", "class_weights: equal", "train.class_weights"),
+        ("loss: from_model", "augment: {flip: horizontal, shift: 0.7}", "shift is 0.7; it must lie between 0 and 0.5"),
+        ("loss: from_model", "augment: {}", "name at least one of flip, shift and noise"),
+        ("loss: from_model", "mixed_precision: true", "qat computes in float32 only"),
+        ("loss: from_model", "schedule: linear", "train.schedule"),
         ("sparsity: 0.8", "sparsity: 0.8, epochs: -3", "epochs is -3"),
         ("clusters: 16", "clusters: 16, learning_rate: .inf", "learning_rate is inf"),
         ("mode: qat", "mode: qat, learning_rate: 0", "learning_rate is 0.0"),
@@ -74,6 +85,7 @@ def test_the_recipe_of_the_design_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_each_mistake_is_named(tmp_path: Path, before: str, after: str, expected: str) -> None:
+    (tmp_path / "training.py").write_text("def fit(model, train, validation, epochs, callbacks): ...\n")
     assert any(expected in problem for problem in problems(tmp_path, GOOD.replace(before, after)))
 
 

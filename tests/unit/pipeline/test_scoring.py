@@ -111,6 +111,35 @@ def test_real_targets_give_the_mean_squared_error_of_real_outputs() -> None:
     assert accuracy.correct is None
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_one_hot_labels_are_classes_and_not_targets(dtype: str) -> None:
+    labels = np.array([[1, 0], [0, 1], [1, 0]], dtype)
+    accuracy = score([(floats(0.9, 0.4),), (floats(0.1, 0.2),), (floats(0, 1),)], dataset(labels), facts())
+    assert (accuracy.metric, accuracy.correct) == ("accuracy", (True, True, False))
+
+
+def test_with_several_labels_a_sample_is_right_where_all_are() -> None:
+    labels = np.array([[1, 1], [0, 0], [0, 1]], np.float32)
+    accuracy = score([(floats(0.9, 0.6),), (floats(0.9, 0.1),), (floats(0.5, 0.51),)], dataset(labels), facts())
+    assert (accuracy.metric, accuracy.correct) == ("accuracy", (True, False, True))
+
+
+def test_yes_and_no_stored_as_floats_are_classes() -> None:
+    port = TensorPort(name="y", shape=(1, 1), dtype="float32")
+    accuracy = score([(floats(0.7),), (floats(0.7),), (floats(0.2),)], dataset([1.0, 0.0, 0.0]), facts(outputs=[port]))
+    assert (accuracy.metric, accuracy.correct) == ("accuracy", (True, False, True))
+
+
+def test_class_numbers_stored_as_floats_are_classes() -> None:
+    assert score([(floats(0, 1),)] * 3, dataset([1.0, 0.0, 1.0]), facts()).correct == (True, False, True)
+
+
+def test_what_an_autoencoder_must_give_back_is_no_label_even_when_it_is_0_or_1() -> None:
+    pixels = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+    accuracy = score([(floats(*row),) for row in pixels], dataset(pixels, pixels), facts())
+    assert (accuracy.metric, accuracy.value) == ("mse", 0.0)
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -118,7 +147,7 @@ def test_real_targets_give_the_mean_squared_error_of_real_outputs() -> None:
         ([0, 1, 2], "labels from 0 to 2; the model knows 2 classes"),
         ([-1, 0, 1], "labels from -1 to 1"),
         ([0, 1], "2 labels for 3 samples"),
-        ([[0.0], [1.0], [2.0]], "the model answers 2 numbers"),
+        ([[0.5], [1.0], [2.0]], "the model answers 2 numbers"),
     ],
 )
 def test_labels_that_the_model_cannot_mean_are_refused(labels: object, words: str) -> None:
