@@ -1,6 +1,7 @@
 """What calibration samples do to the ranges of a float `.tflite`: the smallest and largest value of each tensor, sample by sample.
 
-From these follow both questions that a single range cannot answer: would more samples still move it, and did one sample set it alone?
+From these follow the two answers that a range alone cannot give: whether more samples would still move it, and whether one sample
+set it alone.
 """
 
 from __future__ import annotations

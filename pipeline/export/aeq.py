@@ -29,9 +29,9 @@ MODES = (*STATIC, *DYNAMIC)
 PACKAGE, MODULE = "ai-edge-quantizer", "ai_edge_quantizer"
 
 
-def require_installed() -> None:
+def require_installed(module: str = MODULE) -> None:
     """Raise MissingExtra where the quantiser is not installed, without importing it."""
-    if importlib.util.find_spec(MODULE) is None:
+    if importlib.util.find_spec(module) is None:
         raise MissingExtra(
             f"backend: aeq needs {PACKAGE}, which is not installed",
             cause="edgepipe was installed without [aeq]",

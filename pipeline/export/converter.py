@@ -1,4 +1,4 @@
-"""TensorFlow's converter around a Keras model whose batch is fixed to 1, and what it says when it fails. Runs in the worker only."""
+"""TensorFlow's converter around a Keras model, the batch fixed to 1, and what it says when it fails. Runs in the worker only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Integer files: a float graph, the ranges that data gives its tensors, and TensorFlow's quantiser on both. Runs in the worker only.
+"""Integer files: a float graph, the ranges that data gives its tensors, TensorFlow's quantiser on both. Runs in the worker only.
 
-TensorFlow's converter does all three in one go and cannot be told which layers to leave in float. Here its middle step is taken out:
-the calibrated float graph is kept, so that the same model on the same data is calibrated once, whatever is made of it afterwards.
+TensorFlow's converter does all three in one go and cannot be told which layers to leave in float. Here its middle step is taken
+out: the calibrated float graph is kept, so that a model is calibrated once on the same data, whatever is made of it afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.calibration import judge, observe, samples_in_order, warn
 from edgepipe.pipeline.data.ports import plain_name
 from edgepipe.pipeline.export.converter import finished, prepared
+from edgepipe.pipeline.export.integer_elu import with_integer_elu
+from edgepipe.pipeline.export.spelling import spelt_out
 from edgepipe.pipeline.export.unroll import unrolled
 from edgepipe.pipeline.inspect.graph import read_graph
 from edgepipe.pipeline.inspect.layers import name_layers
@@ -59,7 +61,9 @@ def quantised(
     """
     if calibration is None:
         raise DataError(f"{dtype} needs calibration data", todo="Name data in the recipe (data: {train: …}), or pass --data.")
-    converter = prepared(unrolled(model), _converter_class())
+    plain = unrolled(model)
+    with spelt_out(plain):
+        converter = prepared(plain, _converter_class())
     facts: list[CalibrationFacts] = []
 
     def quantise(graph: bytes, accept: Any, give: Any) -> bytes:
@@ -67,7 +71,9 @@ def quantised(
         facts.append(found)
         if dtype == "int16x8":
             return _int16x8(ranged, accept, give, per_channel)
-        return _int8(ranged, accept, give, per_channel, nodes_of(ranged, layers, float_layers))
+        nodes = nodes_of(ranged, layers, float_layers)
+        whole = _int8(ranged, accept, give, per_channel, nodes)
+        return whole if nodes else with_integer_elu(whole)
 
     converter.quantise = quantise
     _ask_for(converter, dtype)

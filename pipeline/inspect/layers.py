@@ -150,7 +150,7 @@ def _fill_gaps(graphs: Sequence[Subgraph], named: dict[Place, str], known: Seque
 
 
 def _name_the_last(graphs: Sequence[Subgraph], named: dict[Place, str], known: Sequence[str]) -> dict[Place, str]:
-    """Give what writes the only output the model's last layer: the converter calls that tensor after the output, not after a layer."""
+    """Give what writes the only output the model's last layer: its tensor is called after the output, not after a layer."""
     main = graphs[0]
     if len(main.outputs) != 1:
         return named

@@ -1,4 +1,4 @@
-"""Claims about what a file's numbers are: the types of weights, activations and ports, which layers stay in float, and the scales."""
+"""Claims about what a file's numbers are: types of weights, activations and ports, layers left in float, scales."""
 
 from __future__ import annotations
 

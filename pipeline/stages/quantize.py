@@ -27,12 +27,12 @@ class Quantize:
     gives: ClassVar[Form] = Form.TFLITE
 
     mode: Literal["float16", "dynamic", "int4", "int8", "int16x8", "qat"] = "int8"
-    """`float16`: half the size. `dynamic`: int8 weights, float arithmetic in between. `int4`: the same with 4-bit weights (`backend: aeq`).
-    `int8`: integers throughout, input and output too. `int16x8`: the same with 16-bit activations, for models that int8 ranges are too
-    coarse for. `qat`: like int8, after training that knows of the rounding; it keeps zeros and clusters of earlier stages."""
+    """`float16`: half the size. `dynamic`: int8 weights, float arithmetic in between. `int4`: the same with 4-bit weights
+    (`backend: aeq`). `int8`: integers throughout, ports too. `int16x8`: the same with 16-bit activations, where 256 levels
+    are too few. `qat`: like int8, after training that knows of the rounding; it keeps zeros and clusters of earlier stages."""
     float_layers: tuple[str, ...] = ()
-    """Layers that stay in float32, by name or glob, such as `[conv1, head*]`; only for targets that compute in float. With `qat` they
-    are trained without rounding, too."""
+    """Layers that stay in float32, by name or glob, such as `[conv1, head*]`; only for targets that compute in float. `qat` trains
+    them without rounding, too."""
     per_channel: bool = True
     """Whether the weights of convolutions and dense layers have a scale for each output channel; false: one for each tensor."""
     backend: Literal["tflite", "aeq"] = "tflite"
@@ -79,7 +79,7 @@ class Quantize:
         problems = []
         if self.float_layers and not target.computes_in("float32"):
             problems.append(
-                f"float_layers: {', '.join(self.float_layers)} cannot stay in float32, since {target.name} computes in integers only"
+                f"float_layers: {', '.join(self.float_layers)} cannot stay in float32: {target.name} computes in integers only"
             )
         if self.mode == "int16x8" and not target.computes_in("int16"):
             problems.append(f"mode int16x8: {target.name} does not compute in int16")
