@@ -16,6 +16,7 @@ from typing import Any
 
 from edgepipe.errors import EdgepipeError, StorageError, UnsupportedModel
 from edgepipe.events import Emit, Event, to_json
+from edgepipe.pipeline.describe import convert_int8, describe
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -214,7 +215,14 @@ def _layer_names(model: Any) -> list[str]:
     return names
 
 
-HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {"allow": _allow, "load": _load, "stage": _stage, "demo": _demo}
+HANDLERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "allow": _allow,
+    "load": _load,
+    "stage": _stage,
+    "demo": _demo,
+    "describe": describe,
+    "convert_int8": convert_int8,
+}
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), int(sys.argv[2]))

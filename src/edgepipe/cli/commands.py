@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgepipe.cli.bench import bench
+from edgepipe.cli.bundle import bundle
 from edgepipe.cli.cluster import cluster
 from edgepipe.cli.compare import compare
 from edgepipe.cli.compress import compress
@@ -13,6 +14,7 @@ from edgepipe.cli.debug_quant import debug_quant
 from edgepipe.cli.demo import demo
 from edgepipe.cli.diff import diff
 from edgepipe.cli.edgetpu import edgetpu
+from edgepipe.cli.doctor import doctor
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.inspect import inspect
@@ -31,6 +33,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "cluster": (SMALL, cluster),
     "quantize": (SMALL, quantize),
     "convert": (SMALL, convert),
+    "doctor": (PROVE, doctor),
     "inspect": (PROVE, inspect),
     "diff": (PROVE, diff),
     "verify": (PROVE, verify),
@@ -38,6 +41,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "parity": (PROVE, parity),
     "debug-quant": (PROVE, debug_quant),
     "export": (PROVE, export),
+    "bundle": (PROVE, bundle),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
     "report": (REPORT, report),
