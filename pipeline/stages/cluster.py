@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from edgepipe.errors import RecipeError, UnsupportedModel
 from edgepipe.events import Note
 from edgepipe.facts import Claim, ClaimKind
+from edgepipe.pipeline.stages import channel_clusters
 from edgepipe.pipeline.stages.protocol import (
     Form,
     Product,
@@ -83,12 +84,12 @@ class Cluster:
             if layer.name not in clustered:
                 return layer
             # Not cluster_weights(): that leaves a convolution without bias alone, in silence.
-            return ClusterWeights(
+            wrapper = channel_clusters.wrapper() if layer.name in by_channel else ClusterWeights
+            return wrapper(
                 layer,
                 number_of_clusters=clustered[layer.name],
                 cluster_centroids_init=_centroids(self.init),
                 preserve_sparsity=layer.name in sparse,
-                cluster_per_channel=layer.name in by_channel,
             )
 
         wrapped = bench.clone(model, wrap)
@@ -116,7 +117,7 @@ class Cluster:
         able = {
             name
             for name, layer in convolutions.items()
-            if _values(layer, zeros=name not in sparse, each_channel=True) > clusters[name]
+            if layer.data_format == "channels_last" and _values(layer, zeros=name not in sparse, each_channel=True) > clusters[name]
         }
         if small := [name for name in convolutions if name not in able]:
             bench.emit(Note(text=f"cluster: the channels of {', '.join(small)} have too few weights; they share their clusters"))

@@ -82,6 +82,11 @@ def clustered_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
     return layers_claimed(claims, ClaimKind.CLUSTERS)
 
 
+def cluster_numbers(claims: Sequence[Claim]) -> dict[str, int]:
+    """Return how many distinct values each of these layers was promised to hold; the last promise counts."""
+    return {layer: int(claim.wanted) for claim in claims if claim.kind is ClaimKind.CLUSTERS for layer in claim.layers}
+
+
 def per_layer(chosen: Mapping[str, Number], default: Number, names: Sequence[str], *, stage: str) -> dict[str, Number]:
     """Return each layer's own number: that of the first name or glob in `chosen` that fits it, else `default`.
 

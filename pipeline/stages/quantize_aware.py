@@ -7,12 +7,13 @@ any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import Claim
-from edgepipe.pipeline.stages.protocol import clustered_layers, sparse_layers
+from edgepipe.pipeline.stages import channel_clusters
+from edgepipe.pipeline.stages.protocol import cluster_numbers, sparse_layers
 
 KEPT_IN_TRAINING = ("Conv2D", "Dense")  # whose zeros and clusters TF-MOT keeps while they train
 
@@ -30,7 +31,7 @@ def quantize_aware(
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry as registry
 
     known = registry.Default8BitQuantizeRegistry()
-    sparse, clustered = frozenset(sparse_layers(claims)), frozenset(clustered_layers(claims))
+    sparse, clustered = frozenset(sparse_layers(claims)), cluster_numbers(claims)
     skipped: list[str] = []
     taken: list[str] = []
     folded = _folded(model)
@@ -38,7 +39,7 @@ def quantize_aware(
     def annotate(layer: Any) -> Any:
         if isinstance(layer, tf_keras.layers.InputLayer):
             return layer
-        promised = layer.name in sparse | clustered
+        promised = layer.name in sparse | clustered.keys()
         takes = layer.name in folded or (not isinstance(layer, tf_keras.Model) and known.supports(layer))
         takes = takes and (not promised or type(layer).__name__ in KEPT_IN_TRAINING)
         if not takes and layer.name not in float_layers:
@@ -66,8 +67,9 @@ def quantize_aware(
         ) from exc
 
 
-def _scheme(sparse: frozenset[str], clustered: frozenset[str]) -> Any:
+def _scheme(sparse: frozenset[str], clustered: Mapping[str, int]) -> Any:
     """Return TF-MOT's scheme for int8, with the quantiser of each layer's weights chosen by what the layer has to keep."""
+    import numpy as np
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
         cluster_preserve_quantize_registry as clusters,
     )
@@ -85,7 +87,10 @@ def _scheme(sparse: frozenset[str], clustered: frozenset[str]) -> Any:
         def get_quantize_config(self, layer: Any) -> Any:
             # A registry of its own for each layer: they share one quantiser, which forgets zeros for good where it once finds none.
             if type(layer).__name__ in KEPT_IN_TRAINING and layer.name in clustered:
-                return clusters.Default8bitClusterPreserveQuantizeRegistry(layer.name in sparse).get_quantize_config(layer)
+                config = clusters.Default8bitClusterPreserveQuantizeRegistry(layer.name in sparse).get_quantize_config(layer)
+                if len(np.unique(layer.kernel.numpy())) > clustered[layer.name]:  # then each channel has its own
+                    config.weight_quantizer = channel_clusters.quantizer(layer.name in sparse)
+                return config
             if type(layer).__name__ in KEPT_IN_TRAINING and layer.name in sparse:
                 return zeros.Default8bitPrunePreserveQuantizeRegistry().get_quantize_config(layer)
             return super().get_quantize_config(layer)
