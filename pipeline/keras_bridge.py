@@ -11,10 +11,11 @@ from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.events import Emit, silent
 from edgepipe.pipeline.inspect.admission import admit, is_function
 from edgepipe.pipeline.inspect.keras_archive import KerasArchive
+from edgepipe.pipeline.inspect.keras_modules import check_objects
 from edgepipe.pipeline.keras_rebuild import rebuild, subclassed
 
 
-def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False) -> Any:
+def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False, modules: frozenset[str] = frozenset()) -> Any:
     """Return the tf_keras model behind a `.keras` file, a SavedModel folder, `module:function`, or a trusted `.h5`.
 
     A file is looked at once more where it is loaded, whatever was done before. Raises ModelFileError, or UnsupportedModel
@@ -23,7 +24,9 @@ def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False) ->
     path = base / source
     if is_function(source, base):
         return _from_function(source, base, emit)
-    archive = admit(path, trusted=trusted, emit=silent)
+    archive = admit(path, trusted=trusted, emit=silent, modules=modules)
+    if archive is not None and modules:
+        check_objects(archive.config, modules)
     if path.is_dir():
         return _saved_model(path)
     return _from_archive(path, archive, emit) if archive else _from_hdf5(path, source, emit)

@@ -18,11 +18,12 @@ def is_function(source: str, base: Path) -> bool:
     return ":" in source and not (base / source).exists()
 
 
-def admit(path: Path, *, trusted: bool, emit: Emit) -> KerasArchive | None:
+def admit(path: Path, *, trusted: bool, emit: Emit, modules: frozenset[str] = frozenset()) -> KerasArchive | None:
     """Return what a `.keras` file says of itself, None for a SavedModel folder or `.h5`; nothing in them is executed.
 
     `trusted` is the user's `--trust-model`: it lets any SavedModel and any `.h5` in, with a warning. A `.keras` is held to the same
-    rules either way, since nothing that Keras writes for a model of layers needs less.
+    rules either way, since nothing that Keras writes for a model of layers needs less; it may name layers of `modules`, the user's
+    own, which are still not imported here.
 
     Raises UnsupportedModel for what may run code or reach out of the file, ModelFileError for what is damaged or foreign.
     """
@@ -32,7 +33,7 @@ def admit(path: Path, *, trusted: bool, emit: Emit) -> KerasArchive | None:
     if path.suffix in HDF5_SUFFIXES:
         _admit_hdf5(path, trusted, emit)
         return None
-    archive = read_archive(path)
+    archive = read_archive(path, modules=modules)
     check_weights(path)
     return archive
 

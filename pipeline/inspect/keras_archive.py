@@ -46,19 +46,20 @@ class KerasArchive:
         return "batch_input_shape" in json.dumps(self.config)
 
 
-def read_archive(path: Path) -> KerasArchive:
-    """Return what a `.keras` file says of itself.
+def read_archive(path: Path, *, modules: frozenset[str] = frozenset()) -> KerasArchive:
+    """Return what a `.keras` file says of itself. `modules` are the user's own, whose layers it may name.
 
     Raises ModelFileError for a missing, truncated or foreign file, and UnsupportedModel that lists every layer with code of its own
     (Lambda, subclass, foreign module). Nothing in the file is executed, imported or unpacked to disk.
     """
     config, metadata = read_config(path)
-    if foreign := list(dict.fromkeys(objections(config))):
+    if foreign := list(dict.fromkeys(objections(config, modules=modules))):
         raise UnsupportedModel(
             f"{path} holds code of its own, which is not run",
             problems=[*foreign[:20], *([f"and {len(foreign) - 20} more"] if len(foreign) > 20 else [])],
             cause="a subclassed model, a Lambda or a custom layer",
-            todo="Build the model from Keras layers (functional or Sequential); move preprocessing in front of it.",
+            todo="Build the model from Keras layers (functional or Sequential); move preprocessing in front of it. "
+            "Layers of a module of yours: --allow-module MODULE.",
         )
     if waiting := list(map(printable, unreachable(config))):
         raise ModelFileError(f"{path}: its layers cannot be joined", problems=waiting[:20], cause="its configuration is damaged")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgepipe.errors import ModelFileError
+from edgepipe.pipeline.inspect.keras_modules import own_reason
 
 DEEPEST_CONFIG = 100
 
@@ -142,11 +143,13 @@ EVERY_CLASS = frozenset().union(*CLASSES.values())
 NAMED_FUNCTIONS = frozenset({"activation", "recurrent_activation", "fn"})
 
 
-def objections(config: object, *, values: frozenset[str] = VALUES, owner: str = "the model") -> Iterator[str]:
+def objections(
+    config: object, *, values: frozenset[str] = VALUES, owner: str = "the model", modules: frozenset[str] = frozenset()
+) -> Iterator[str]:
     """Yield one line for each object in a configuration that no plain model has, naming its layer.
 
-    `values` are names that stand for plain values; what stands in no layer is said of `owner`. Raises ModelFileError for a
-    configuration nested too deep.
+    `values` are names that stand for plain values; what stands in no layer is said of `owner`; `modules` are those of
+    the user's own that are allowed. Raises ModelFileError for a configuration nested too deep.
     """
     pending: list[tuple[object, str, int]] = [(config, owner, 0)]
     while pending:
@@ -160,7 +163,7 @@ def objections(config: object, *, values: frozenset[str] = VALUES, owner: str = 
             settings = node.get("config")
             name = settings.get("name") if isinstance(settings, dict) else None
             owner = f'layer "{name:.80}"' if isinstance(name, str) and depth else owner
-            yield from (printable(f"{owner}: {reason}") for reason in _reasons(node, values))
+            yield from (printable(f"{owner}: {reason}") for reason in _reasons(node, values, modules))
             children = list(node.values())
         elif isinstance(node, list):
             children = node
@@ -172,8 +175,8 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _reasons(node: dict[str, Any], values: frozenset[str]) -> Iterator[str]:
-    if "class_name" in node and (reason := _object_reason(node, values)):
+def _reasons(node: dict[str, Any], values: frozenset[str], modules: frozenset[str]) -> Iterator[str]:
+    if "class_name" in node and (reason := _object_reason(node, values, modules)):
         yield reason
     for key, value in node.items():
         if key in NAMED_FUNCTIONS and isinstance(value, str) and value not in FUNCTIONS:
@@ -185,13 +188,15 @@ def _reasons(node: dict[str, Any], values: frozenset[str]) -> Iterator[str]:
                         yield f"{part} {name!r:.80} is not one of Keras"
 
 
-def _object_reason(node: dict[str, Any], values: frozenset[str]) -> str:
+def _object_reason(node: dict[str, Any], values: frozenset[str], modules: frozenset[str]) -> str:
     """Return why this object is not part of a plain model, or nothing."""
     kind, module, registered = node["class_name"], node.get("module"), node.get("registered_name")
     if not isinstance(kind, str) or not isinstance(module, str | None):
         return f"its class is {kind!r:.80} of {module!r:.80}, which are not names"
     if kind in REFUSED_LAYERS:
         return REFUSED_LAYERS[kind]
+    if module in modules:
+        return own_reason(kind, module, node.get("config"), registered)
     if kind == "function":
         return _function_reason(module, node.get("config"), registered)
     if registered not in (None, kind):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepipe.cli.output import Json, Quiet
-from edgepipe.cli.training import Memory, Timeout, Trust
+from edgepipe.cli.training import Allow, Memory, Timeout, Trust
 
 
 def compress(
@@ -16,6 +16,7 @@ def compress(
     memory: Memory = None,
     timeout: Timeout = 240.0,
     trust_model: Trust = False,
+    allow_module: Allow = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -40,4 +41,5 @@ def compress(
         quiet=quiet,
         references=True,
         trusted=trust_model,
+        modules=allow_module,
     )

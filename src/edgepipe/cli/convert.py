@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgepipe.cli.output import Json, Quiet
-from edgepipe.cli.training import Data, Memory, Model, Seed, Target, Test, Timeout, To, Trust
+from edgepipe.cli.training import Allow, Data, Memory, Model, Seed, Target, Test, Timeout, To, Trust
 
 
 def convert(
@@ -14,6 +14,7 @@ def convert(
     seed: Seed = 0,
     to: To = None,
     trust_model: Trust = False,
+    allow_module: Allow = None,
     memory: Memory = None,
     timeout: Timeout = 240.0,
     as_json: Json = False,
@@ -30,4 +31,6 @@ def convert(
     from edgepipe.cli.training import one_stage, run_recipe
 
     recipe = one_stage("convert", {}, model=model, data=data, test=test, target=target, seed=seed)
-    return run_recipe(recipe, memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, to=to, trusted=trust_model)
+    return run_recipe(
+        recipe, memory=memory, timeout=timeout, as_json=as_json, quiet=quiet, to=to, trusted=trust_model, modules=allow_module
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,13 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust-model", help="Load a .h5, or a SavedModel that may run code or touch files: only if you know who made it."
+    ),
+]
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-module", help="A module of yours whose layers the .keras file may name; repeatable.", show_default="none"
     ),
 ]
 
@@ -81,6 +89,7 @@ def run_recipe(
     to: Path | None = None,
     references: bool = False,
     trusted: bool = False,
+    modules: Sequence[str] | None = None,
 ) -> int:
     """Run a recipe and show its record. Raises GateMissed or Inconclusive after showing it; returns 0 otherwise."""
     from edgepipe.records import as_json as to_json
@@ -90,7 +99,7 @@ def run_recipe(
         raise UsageError(f"--to {to}: the file must end in .tflite or .keras")
     limits = Limits(memory_bytes=int(memory * 1e9) if memory else None, timeout_s=timeout * 60)
     with progress(quiet) as emit:
-        record = compress(recipe, emit=emit, limits=limits, references=references, trusted=trusted)
+        record = compress(recipe, emit=emit, limits=limits, references=references, trusted=trusted, modules=modules or ())
     if to is not None:
         _copy(record, to)
     if as_json:

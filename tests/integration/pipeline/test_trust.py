@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,50 @@ def test_a_recipe_cannot_trust_its_own_model(zoo: Path, edgepipe: Command) -> No
     recipe.write_text("schema: 1\nmodel: {path: old.h5}\nstages:\n  - convert:\n")
     assert edgepipe("compress", recipe).code == 2
     assert edgepipe("compress", recipe, "--trust-model").code == 0
+
+
+OWN_LAYERS = """
+import tf_keras
+
+class Twice(tf_keras.layers.Layer):
+    def call(self, x):
+        return x * FACTOR
+
+FACTOR = 2.0
+"""
+MAKE = """
+import os, sys
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+import tf_keras
+from own_layers import Twice
+x = tf_keras.Input((4,), name="x")
+tf_keras.Model(x, tf_keras.layers.Dense(2, name="d")(Twice(name="twice")(x))).save(sys.argv[1])
+"""
+
+
+def test_layers_of_a_module_that_the_user_allows_are_converted(edgepipe: Command) -> None:
+    """One is refused without leave; allowed, it is imported from beside the model, and its code is part of what is cached."""
+    (edgepipe.folder / "own_layers.py").write_text(OWN_LAYERS)
+    subprocess.run([sys.executable, "-c", MAKE, "own.keras"], cwd=edgepipe.folder, check=True, capture_output=True)
+    refused = edgepipe("convert", "own.keras")
+    assert refused.code == 2 and 'layer "twice"' in refused.err and "--allow-module" in refused.err
+    assert edgepipe("convert", "own.keras", "--allow-module", "own_layer").code == 2, "exactly that module and no other"
+
+    for factor in (2.0, 3.0):
+        (edgepipe.folder / "own_layers.py").write_text(OWN_LAYERS.replace("= 2.0", f"= {factor}"))
+        done = edgepipe("convert", "own.keras", "--allow-module", "own_layers", "--to", f"{factor}.tflite")
+        assert done.code == 0, done.err
+    assert (edgepipe.folder / "2.0.tflite").read_bytes() != (edgepipe.folder / "3.0.tflite").read_bytes()
+
+
+def test_a_recipe_cannot_allow_a_module(zoo: Path, edgepipe: Command) -> None:
+    recipe = edgepipe.folder / "recipe.yaml"
+    for where in ("allow_module: [mine]\nmodel: {path: old.keras}", "model: {path: old.keras, modules: [mine]}"):
+        recipe.write_text(f"schema: 1\n{where}\nstages:\n  - convert:\n")
+        done = edgepipe("compress", recipe)
+        assert done.code == 2 and 'unknown key "' in done.err
+
+
+def test_pythons_own_modules_cannot_be_allowed(zoo: Path, edgepipe: Command) -> None:
+    done = edgepipe("convert", zoo / "keras2.keras", "--allow-module", "os")
+    assert done.code == 2 and "not a module of yours" in done.err and "start TensorFlow" not in done.err
