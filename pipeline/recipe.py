@@ -13,6 +13,7 @@ from edgepipe.pipeline.augment import Augmentation
 from edgepipe.pipeline.targets import TARGETS, Target
 from edgepipe.pipeline.user_code import code_problems, is_code
 
+DERIVED = ("name", "base")  # fields that are no keys: the file's name and its folder
 LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
@@ -21,7 +22,8 @@ class ModelSource:
     """Where the trained model comes from."""
 
     path: str
-    """A `.keras` file, a SavedModel folder, or `module:function` that returns a Keras model; relative to the recipe."""
+    """A `.keras` file of Keras 2 or 3, a SavedModel folder, or `module:function` that returns a model. What may run code is
+    loaded only with `--trust-model` on the [command line](safety.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class Calibration:
     """Samples that set the ranges of int8 numbers."""
 
     samples: int = 200
-    """How many samples, drawn from the training data with each class in its share."""
+    """How many training samples set the ranges of int8 numbers, each class in its share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +39,15 @@ class DataSpec:
     """Where the data comes from. A source is an .npz, a folder of class folders, a .csv, `module:function` or `digits`."""
 
     train: str
-    """The training data."""
+    """The training data: `.npz`, a folder of class folders, `.csv`, `module:function`, or `digits`."""
     test: str | float | None = None
-    """The test data: a source, or the share of the training data to set aside. Used for the figures shown, never for a choice."""
+    """The test data: a source, or the share of the training data to set aside. Only shown, never used for a choice."""
     validation: str | float = 0.15
     """The validation data: a source, or the share of what is left of the training data. Every choice is made on it."""
     calibration: Calibration = Calibration()
     """Samples that set the ranges of int8 numbers."""
     scale: float | None = None
-    """What image values are divided by; 255 gives 0 to 1."""
+    """What the values of pictures are divided by; 255 where nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class TrainSpec:
     metrics: Literal["from_model"] | tuple[str | dict[str, Any], ...] = "from_model"
     """Keras metrics to follow while training, as names, maps or `module:function`. `from_model`: those of the model."""
     class_weights: Literal["balanced"] | dict[int, float] | None = None
-    """What a sample of each class counts in the loss: `balanced`, so that all classes count the same, or a map: `{0: 1.0, 1: 3.0}`."""
+    """What a sample of each class counts in the loss: `balanced`, so that all classes count the same, or a map, `{0: 1, 1: 3}`."""
     augment: str | Augmentation | None = None
     """How training inputs are changed, batch by batch: a map of `flip`, `shift` and `noise`, or `module:function`, called with a
     batch (an array, or a map by input) and a seeded `numpy.random.Generator`; it returns the batch in the same shape."""
@@ -106,7 +108,7 @@ class Gates:
     latency_us: float | None = None
     """Longest median latency on this machine, in microseconds."""
     cpu_mac_percent: float | None = None
-    """Target coral only: most of the multiply-accumulates that the board's CPU computes instead of its Edge TPU, in percent. 10 asks for
+    """Target coral only: most of the multiply-accumulates that the board's CPU computes, not its Edge TPU, in percent. 10 asks for
     90 % on the Edge TPU, as `edgepipe edgetpu` foretells it."""
 
 
@@ -129,7 +131,7 @@ class Recipe:
     data: DataSpec | None = None
     """The data it is trained on again, calibrated with and judged by; not needed to convert without int8."""
     target: str = "host"
-    """Where it must run: a name of `pipeline.targets.TARGETS`."""
+    """What the last file must fit: `host`, `pi`, `coral` or `mcu`."""
     seed: int = 0
     """Seed of every split, shuffle and initial value."""
     train: TrainSpec = TrainSpec()
@@ -154,7 +156,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def read_recipe(content: dict[str, Any], *, source: str, name: str, base: Path) -> Recipe:
     """Return a recipe from its keys; `source` is what error messages call it. Raises RecipeError that lists every problem."""
-    problems = [f'unknown key "{key}". The file\'s name and folder are taken.' for key in ("name", "base") if key in content]
+    problems = [f'unknown key "{key}". The file\'s name and folder are taken.' for key in DERIVED if key in content]
     recipe: Recipe | None = None
     try:
         recipe = parse(Recipe, {**content, "name": name, "base": str(base)}, source=source, error=RecipeError)

@@ -35,7 +35,7 @@ class Made:
 
 
 class Runner:
-    """Stages on one model. `data` maps split names to dataset folders named by their content's hash; `base`: the recipe's folder."""
+    """Stages on one model. `data` maps split names to dataset folders named by their content; `base` is the recipe's folder."""
 
     def __init__(self, worker: Worker, cache: Cache, data: dict[str, Path], seed: int, base: Path = Path()) -> None:
         self._worker = worker

@@ -48,7 +48,6 @@ class Trainer:
     spec: TrainSpec
     base: Path
     stage: str
-    seed: int
     failures: list[RecipeError] = field(default_factory=list)
 
     def __call__(self, model: Any, train: Any, validation: Any, *, epochs: int, callbacks: Sequence[Any], watch: Watch) -> None:

@@ -88,7 +88,7 @@ class Workbench:
         with step(self.emit, f"train ({stage})", total, "batches") as advance, importable(self.base):
             watch = watching(advance, total, epochs)
             best = [keeping_best(watch, math.floor(keep_best_from * epochs))] if validation else []
-            train = Trainer(spec=self.train, base=self.base, stage=stage, seed=self.seed)
+            train = Trainer(spec=self.train, base=self.base, stage=stage)
             train(
                 trained,
                 self._batches(trained, train),

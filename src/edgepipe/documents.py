@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,31 @@ def suggestion(word: str, known: list[str]) -> str:
     """Return ' Perhaps you meant "x"?' for a near miss, else the list of what is known."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f' Perhaps you meant "{near[0]}"?' if near else f" Known here: {', '.join(sorted(known))}."
+
+
+def json_schema(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of what `parse` takes for the dataclass `kind`: unknown keys are refused at every level."""
+    schema: dict[str, Any] = _adapter(kind).json_schema()
+    for place in (schema, *schema.get("$defs", {}).values()):
+        if "properties" in place:
+            place["additionalProperties"] = False
+    return schema
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """Return the docstring under each field of a dataclass, on one line, read from its source. Raises OSError without it."""
+    import ast
+    import inspect
+    from textwrap import dedent
+
+    (node,) = ast.parse(dedent(inspect.getsource(kind))).body
+    assert isinstance(node, ast.ClassDef)
+    return {
+        field.target.id: " ".join(below.value.value.split())
+        for field, below in pairwise(node.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
+    }
 
 
 def _describe(kind: type, problem: Any) -> str:

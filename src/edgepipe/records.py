@@ -28,7 +28,7 @@ def as_json(record: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHistory:
-    """How one training went, epoch by epoch: `curves` holds loss, val_loss and metrics by name, every `stride`-th epoch of `epochs`.
+    """How one training went, epoch by epoch: `curves` has loss, val_loss and metrics by name, every `stride`-th of `epochs`.
 
     None in a curve is a value that was no number. `kept_epoch`, from 1, is the one whose weights stayed; None: the last.
     """

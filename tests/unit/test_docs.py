@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from edgepipe.cli.commands import COMMANDS
+from edgepipe.documents import field_docs, read_yaml
 from edgepipe.errors import PRECEDENCE
-from edgepipe.pipeline.recipe import Calibration, DataSpec, Gates, ModelSource, Recipe, TrainSpec
+from edgepipe.pipeline.augment import Augmentation
+from edgepipe.pipeline.recipe import DERIVED, Calibration, DataSpec, Gates, ModelSource, Recipe, TrainSpec, read_recipe
 from edgepipe.pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 RECIPE = (PROJECT / "docs" / "recipe.md").read_text(encoding="utf-8")
-DERIVED = {"name", "base"}  # from the recipe's path, not from its keys
 
 
 def first_cells(text: str) -> list[str]:
     """The first cell of every table row."""
     return [line.strip().strip("|").split("|")[0].strip() for line in text.splitlines() if line.strip().startswith("|")]
-
-
-def keys(kind: type, prefix: str = "") -> list[str]:
-    nested = {"model": ModelSource, "data": DataSpec, "train": TrainSpec, "gates": Gates, "calibration": Calibration}
-    found: list[str] = []
-    for field in fields(kind):  # type: ignore[arg-type]
-        inner = nested.get(field.name) if kind is Recipe or field.name == "calibration" else None
-        found += keys(inner, f"{prefix}{field.name}.") if inner else [prefix + field.name]
-    return [key for key in found if key not in DERIVED]
 
 
 def test_every_verb_stands_in_the_table_of_commands() -> None:
@@ -43,21 +37,40 @@ def test_every_exit_code_stands_in_a_table() -> None:
     assert set(PRECEDENCE) - documented == set()
 
 
-def test_every_key_of_a_recipe_stands_in_its_table() -> None:
-    assert is_dataclass(Recipe)
-    documented = {name for cell in first_cells(RECIPE) for name in re.findall(r"`([\w.]+)`", cell)}
-    assert set(keys(Recipe)) - documented == set()
+def test_the_tables_of_the_recipes_page_are_those_of_its_types() -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", "import recipe_reference as r; print(r.brought_up_to_date(r.PAGE.read_text()), end='')"],
+        cwd=PROJECT / "docs",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert made == RECIPE, "python docs/recipe_reference.py"
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_parameter_of_a_stage_stands_under_its_heading(stage: str) -> None:
-    section = RECIPE.split(f"### {stage}\n")[1].split("\n### ")[0]
-    documented = {name for cell in first_cells(section) for name in re.findall(r"`(\w+)`", cell)}
-    assert {field.name for field in fields(STAGES[stage])} == documented  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["recipe", "augment", *(name for name, stage in STAGES.items() if fields(stage))])  # type: ignore[arg-type]
+def test_every_kind_of_keys_has_a_table(name: str) -> None:
+    assert f"<!-- table: {name} -->" in RECIPE
+
+
+@pytest.mark.parametrize("kind", [Recipe, ModelSource, DataSpec, Calibration, TrainSpec, Augmentation, Gates, *STAGES.values()])
+def test_every_key_has_a_docstring_that_ends_like_a_sentence(kind: type) -> None:
+    docs = field_docs(kind)
+    for field in fields(kind):  # type: ignore[arg-type]
+        assert (kind is Recipe and field.name in DERIVED) or docs[field.name].endswith("."), f"{kind.__name__}.{field.name}"
+
+
+def test_every_yaml_on_the_recipes_page_is_read(tmp_path: Path) -> None:
+    """Examples are whole recipes, or the value of one key of one."""
+    whole = {"schema": 1, "model": {"path": "m.keras"}, "data": {"train": "t.npz", "test": "u.npz"}, "stages": [{"prune": {}}]}
+    for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", RECIPE, re.DOTALL)):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        read_recipe({**whole, **read_yaml(path)}, source=path.name, name="example", base=tmp_path)
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+    for page in (PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

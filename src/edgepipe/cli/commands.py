@@ -21,6 +21,8 @@ from edgepipe.cli.inspect import inspect
 from edgepipe.cli.parity import parity
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
+from edgepipe.cli.remedy import remedy
+from edgepipe.cli.recipe import recipe
 from edgepipe.cli.report import report
 from edgepipe.cli.verify import verify
 
@@ -29,9 +31,11 @@ START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it"
 COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "demo": (START, demo),
     "compress": (SMALL, compress),
+    "recipe": (SMALL, recipe),
     "prune": (SMALL, prune),
     "cluster": (SMALL, cluster),
     "quantize": (SMALL, quantize),
+    "remedy": (SMALL, remedy),
     "convert": (SMALL, convert),
     "doctor": (PROVE, doctor),
     "inspect": (PROVE, inspect),
