@@ -67,3 +67,10 @@ def test_a_lost_name_stays_lost_where_two_layers_could_be_meant(tiny: Any) -> No
     pairs = [("model/first/Conv2D", "a"), ("arith.constant3", "b"), ("model/fourth/Conv2D", "c")]
 
     assert layers_of(tiny, pairs, ("first", "second", "third", "fourth")) == ["first", "", "fourth"]
+
+
+def test_a_layer_of_a_nested_model_is_known_by_both_names(tiny: Any) -> None:
+    pairs = [("model/outer/conv/Conv2D", "model/outer/conv/BiasAdd"), ("model/conv/Conv2D", "model/conv/BiasAdd")]
+    assert layers_of(tiny, pairs, ("outer/conv", "conv")) == ["outer/conv", "conv"]
+    quantised = [("model/quant_outer/conv/Conv2D", "model/quant_outer/conv/Relu")]
+    assert layers_of(tiny, quantised, ("outer/conv", "conv")) == ["outer/conv"]
