@@ -17,6 +17,7 @@ PARTS = (
     "layer_table",
     "inspect_large",
     "parity",
+    "poisoned_layer",
 )
 
 if __name__ == "__main__":

@@ -83,3 +83,45 @@ class QuantisationLoss:
     def ranked(self) -> tuple[LayerLoss, ...]:
         """The layers, the one that hurts most first."""
         return tuple(sorted(self.layers, key=lambda each: each.rank))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungResult:
+    """One rung of the ladder of remedies. `why_not` says why it was not tried; then the figures are None.
+
+    `validation` and `test` are shares of right answers, or the mean squared error of numbers; `points`, with its 95 % interval from
+    `low` to `high`, is the validation accuracy less the float model's, in percentage points. The choice is made on these alone.
+    `fits`: the file runs on the target. `meets`: it fits, and loses no more than was allowed.
+    """
+
+    name: str
+    does: str
+    why_not: str = ""
+    validation: float | None = None
+    points: float | None = None
+    low: float | None = None
+    high: float | None = None
+    test: float | None = None
+    size_bytes: int | None = None
+    fits: bool = False
+    meets: bool = False
+    cached: bool = False
+    seconds: float | None = None
+    folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Remedies in order, up to the first that loses at most `max_drop_points` against float on the validation data.
+
+    `chosen` is its name, "" where none does. `validation_samples` are what it was chosen on.
+    """
+
+    target: str
+    max_drop_points: float
+    metric: str
+    validation_samples: int
+    float_validation: float
+    float_test: float | None
+    rungs: tuple[RungResult, ...]
+    chosen: str

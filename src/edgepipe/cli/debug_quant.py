@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgepipe.cli.output import Json, Markdown, Quiet, console, progress, show_json
-from edgepipe.cli.training import Memory, Seed, Timeout, Trust
+from edgepipe.cli.training import Allow, Memory, Seed, Timeout, Trust
 
 LOOK = "What to look at"
 MAKE = "Quantise it here first"
@@ -34,6 +34,7 @@ def debug_quant(
     seed: Seed = 0,
     to: Annotated[Path | None, typer.Option(help="Also write a page (.html) or a table (.md) here.", show_default="none")] = None,
     trust_model: Trust = False,
+    allow_module: Allow = None,
     memory: Memory = None,
     timeout: Timeout = 240.0,
     markdown: Markdown = False,
@@ -65,6 +66,7 @@ def debug_quant(
     from edgepipe.records import as_json as plain
     from edgepipe.reports.render import debug_quant as render
     from edgepipe.reports.render import sheets
+    from edgepipe.workflows.before_quantising import Trust as Trusting
     from edgepipe.workflows.compress import Limits
     from edgepipe.workflows.debug_quant import debug_files, debug_model, debug_recipe
 
@@ -77,14 +79,15 @@ def debug_quant(
     if quantised is None and model.endswith(".tflite"):
         raise UsageError(f"only a Keras model can be quantised here, and {model} is none", todo="Give its int8 twin, too.")
     limits = Limits(memory_bytes=int(memory * 1e9) if memory else None, timeout_s=timeout * 60)
+    trust = Trusting(model=trust_model, modules=tuple(allow_module or ()))
     with progress(quiet) as emit:
         if quantised is None:
             recipe = one_stage("quantize", {"mode": mode}, model=model, data=data, test=None, target="host", seed=seed)
-            found = debug_recipe(recipe, samples=samples, emit=emit, limits=limits, trusted=trust_model)
+            found = debug_recipe(recipe, samples=samples, emit=emit, limits=limits, trust=trust)
         elif model.endswith(".tflite"):
             found = debug_files(Path(model), quantised, data=data, samples=samples, emit=emit)
         else:
-            found = debug_model(model, quantised, data=data, samples=samples, emit=emit, limits=limits, trusted=trust_model)
+            found = debug_model(model, quantised, data=data, samples=samples, emit=emit, limits=limits, trust=trust)
     name, losses = found.quantised.name if quantised else f"{Path(model).name}, {mode or 'int8'}", found.losses
     shown = render.sheets(name, losses)
     if to is not None:

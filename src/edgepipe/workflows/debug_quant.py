@@ -10,14 +10,13 @@ from edgepipe.losses import QuantisationLoss
 from edgepipe.pipeline.artefacts import MODEL
 from edgepipe.pipeline.cache import Cache
 from edgepipe.pipeline.data import Dataset, check, load, raise_errors
-from edgepipe.pipeline.inspect.admission import admit, is_function
 from edgepipe.pipeline.inspect.flatbuffer import read_model
-from edgepipe.pipeline.inspect.keras_archive import KerasArchive
+from edgepipe.pipeline.inspect.keras_modules import own_modules
 from edgepipe.pipeline.inspect.quant_error import Twins, find_losses
 from edgepipe.pipeline.recipe import ModelSource, Recipe
 from edgepipe.pipeline.runner import Runner
-from edgepipe.pipeline.splits import prepare, stored
 from edgepipe.pipeline.worker import Worker
+from edgepipe.workflows.before_quantising import Trust, admitted, before_quantising
 from edgepipe.workflows.compress import Limits
 
 
@@ -38,42 +37,29 @@ def debug_files(wide: Path, narrow: Path, *, data: str, samples: int, emit: Emit
     return Debugged(quantised=narrow, losses=find_losses(Twins(wide=wide, narrow=narrow), dataset, samples=samples, emit=emit))
 
 
-def debug_model(model: str, narrow: Path, *, data: str, samples: int, emit: Emit, limits: Limits, trusted: bool) -> Debugged:
+def debug_model(model: str, narrow: Path, *, data: str, samples: int, emit: Emit, limits: Limits, trust: Trust) -> Debugged:
     """Hold a quantised `.tflite` against a Keras model, which is converted first; layers then carry its names."""
     source, here = ModelSource(path=model), Path.cwd()
-    _admit(source, here, trusted, emit)
+    admitted(source, here, trust, emit)
     with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
-        artefact = Runner(worker, Cache(), {}, 0).load(source, here, trusted=trusted).artefact
+        runner = Runner(worker, Cache(), {}, 0)
+        artefact = runner.load(source, here, trusted=trust.model, modules=own_modules(trust.modules)).artefact
     wide = Path(artefact.folder) / MODEL
     twins = Twins(wide=wide, narrow=narrow, layers=tuple(artefact.parameters["layers"]))
     return Debugged(quantised=narrow, losses=find_losses(twins, _load(wide, data, emit), samples=samples, emit=emit))
 
 
-def debug_recipe(recipe: Recipe, *, samples: int, emit: Emit, limits: Limits, trusted: bool) -> Debugged:
-    """Run a recipe's stages from the cache or anew and hold the last file against the model as it was before the last stage.
+def debug_recipe(recipe: Recipe, *, samples: int, emit: Emit, limits: Limits, trust: Trust) -> Debugged:
+    """Run a recipe and hold its file against the model as it was before the last stage, which quantises.
 
     Looked at is the test data where the recipe names some, else the validation data: never what the ranges were taken from.
     """
-    base, cache = Path(recipe.base), Cache()
-    assert recipe.data is not None
-    archive = _admit(recipe.model, base, trusted, emit)
-    ports, rescales = (archive.inputs, archive.rescales) if archive else ((), None)
-    splits = prepare(recipe.data, base, ports, seed=recipe.seed, rescales=rescales, emit=emit)
-    folders = {name: stored(cache, each) for name, each in splits.items() if name != "test"}
-    with Worker(emit, memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s) as worker:
-        runner = Runner(worker, cache, folders, recipe.seed, base)
-        before = runner.load(recipe.model, base, trusted=trusted).artefact
-        *earlier, last = recipe.steps
-        for each in earlier:
-            before = runner.run(each, before, recipe.train).artefact
-        after = runner.run(last, before, recipe.train).artefact
-    seen = splits.get("test") or splits.get("validation") or splits["train"]
+    with before_quantising(recipe, emit=emit, limits=limits, trust=trust) as ready:
+        before = ready.before.artefact
+        after = ready.quantise(ready.last.parameters).artefact
+    seen = ready.splits.get("test") or ready.splits.get("validation") or ready.splits["train"]
     twins = Twins(wide=Path(before.folder) / MODEL, narrow=Path(after.folder) / MODEL, layers=tuple(before.parameters["layers"]))
     return Debugged(quantised=twins.narrow, losses=find_losses(twins, seen, samples=samples, emit=emit))
-
-
-def _admit(source: ModelSource, base: Path, trusted: bool, emit: Emit) -> KerasArchive | None:
-    return None if is_function(source.path, base) else admit(base / source.path, trusted=trusted, emit=emit)
 
 
 def _load(wide: Path, data: str, emit: Emit) -> Dataset:
