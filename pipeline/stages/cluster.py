@@ -38,12 +38,12 @@ class Cluster:
     clusters: int = 16
     """Distinct values in each layer, zero among them where the layer was pruned before."""
     init: Literal["linear", "random", "density", "kmeans++"] = "kmeans++"
-    """Where the values start: evenly from smallest to largest weight, at random between them, as dense as the weights lie, or by
-    k-means++."""
+    """Where the values start: `linear` from smallest to largest weight, at `random` between them, by `density` of the weights, or
+    by `kmeans++`."""
     per_channel: bool = False
     """Convolutions: values of its own for each output channel, as int8 has scales of its own; more values in all, more accuracy."""
     layers: dict[str, int] = field(default_factory=dict)
-    """Clusters of single layers, by name or glob, such as {"conv*": 32, head: 0}; the first that fits counts, 0 leaves a layer."""
+    """Clusters of single layers, by name or glob, such as `{"conv*": 32, head: 0}`; the first that fits counts, 0 leaves one."""
     epochs: int | None = None
     """Passes over the training data; the recipe's `train.epochs` by default."""
     learning_rate: float | None = None

@@ -38,11 +38,11 @@ class Prune:
     sparsity: float = 0.8
     """Share of the weights to set to zero, 0 to 1, in each pruned layer."""
     block: tuple[int, int] | None = None
-    """Zeros come in blocks of [inputs, outputs], such as [1, 4], from the first weight on; dense layers only."""
+    """Zeros come in blocks of `[inputs, outputs]`, such as `[4, 1]`, from the first weight on; dense layers only."""
     pattern: Literal["2:4"] | None = None
-    """2:4: two of any four weights along a layer's inputs are zero, from the first step on; in place of `sparsity`."""
+    """`2:4`: two of any four weights along a layer's inputs are zero, from the first step on; in place of `sparsity`."""
     layers: dict[str, float] = field(default_factory=dict)
-    """Sparsity of single layers, by name or glob, such as {"conv*": 0.9, head: 0}; the first that fits counts, 0 leaves a layer."""
+    """Sparsity of single layers, by name or glob, such as `{"conv*": 0.9, head: 0}`; the first that fits counts, 0 leaves one."""
     begin_percent: float = 0.0
     """When pruning starts, in percent of this stage's training."""
     end_percent: float = 60.0
