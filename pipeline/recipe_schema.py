@@ -1,4 +1,4 @@
-"""The JSON Schema of a recipe, for editors: the types' own, with the docstrings of their fields and the parameters of every stage."""
+"""The JSON Schema of a recipe, for editors: that of its types, with the docstrings of fields and the parameters of every stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def recipe_schema() -> dict[str, Any]:
     properties, definitions = whole["properties"], whole.setdefault("$defs", {})
     for name in DERIVED:
         del properties[name]
-    for name, stage in STAGES.items():
+    for stage in STAGES.values():
         made = _described(stage)
         definitions |= made.pop("$defs", {})
         definitions[stage.__name__] = made

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from edgepipe.records import CompressionRecord, LedgerRow, RunRecord
 from edgepipe.reports import ledger, summary, words
 from edgepipe.reports.caveats import caveats
-from edgepipe.reports.render import charts, layers
+from edgepipe.reports.render import charts, curves, layers
 from edgepipe.version import VERSION
 
 FOLDER = Path(__file__).parent
@@ -24,7 +24,7 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.globals.update(words=words, charts=charts, layers=layers, ledger=ledger, summary=summary)
+    environment.globals.update(words=words, charts=charts, curves=curves, layers=layers, ledger=ledger, summary=summary)
     runs = ledger.named(runs, compressions)
     records: tuple[CompressionRecord | RunRecord, ...] = (*compressions, *runs)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")

@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from edgepipe.facts import Proof
-from edgepipe.records import CompressionRecord, LedgerRow, RunRecord
+from edgepipe.records import CompressionRecord, LedgerRow, RunRecord, TrainingHistory
 from edgepipe.reports import ledger, summary, words
 from edgepipe.reports.caveats import caveats
 from edgepipe.reports.compare import compare
-from edgepipe.reports.render import charts, console, layers
+from edgepipe.reports.render import charts, console, curves, layers
 from edgepipe.reports.render import html as page
 from edgepipe.reports.render.html import html_report
 from edgepipe.reports.render.markdown import markdown_report
@@ -319,3 +319,40 @@ def test_layers_are_read_from_each_file(compression: CompressionRecord) -> None:
     assert sparse.stages == ("float", "dynamic", "int8", "prune", "cluster", "quantize")
     assert [cell.text for cell in whole.rows[0].cells] == ["float", "float", "int8", "float", "float", "int8"]
     assert sparse.rows[0].cells[-1].share == pytest.approx(0.8, abs=0.01)
+
+
+def trained(record: CompressionRecord, **history: object) -> CompressionRecord:
+    """The record, its last stage with a training."""
+    artefacts = list(record.artefacts)
+    whole = {"epochs": 3, "kept_epoch": 2, "curves": {"loss": (1.0, 0.5, 0.0), "val_loss": (0.8, 0.4, 0.6)}, **history}
+    artefacts[-1] = dataclasses.replace(artefacts[-1], training=(TrainingHistory(**whole),))  # type: ignore[arg-type]
+    return dataclasses.replace(record, artefacts=tuple(artefacts))
+
+
+def test_a_training_is_drawn_with_the_epoch_that_was_kept(compression: CompressionRecord) -> None:
+    (drawn,) = curves.trainings(trained(compression))
+    assert drawn.stage == compression.rows[-1].stage and drawn.summary == "3 epochs, the weights of epoch 2 kept"
+    assert [(curve.kind, curve.path) for curve in drawn.curves] == [
+        ("training", "M0 0L50 55L100 110"),
+        ("validation", "M0 22L50 66L100 44"),
+    ]
+    assert [curve.kept for curve in drawn.curves] == [(50.0, 55.0), (50.0, 66.0)]
+    assert "0.4 where the weights were kept" in drawn.curves[1].tip
+    text = html_report([trained(compression)], [])
+    assert "M0 22L50 66L100 44" in text and "on the validation data" in text
+
+
+def test_a_loss_that_is_no_number_is_a_gap_and_is_counted(compression: CompressionRecord) -> None:
+    (drawn,) = curves.trainings(trained(compression, curves={"loss": (1.0, None, 0.0)}, kept_epoch=None))
+    assert drawn.curves[0].path == "M0 0M100 110"
+    assert "1 were no numbers" in drawn.curves[0].tip
+    assert curves.trainings(trained(compression, curves={"loss": (None,)})) == ()
+
+
+def test_a_thinned_curve_keeps_its_epochs(compression: CompressionRecord) -> None:
+    (drawn,) = curves.trainings(trained(compression, epochs=5, stride=2, curves={"loss": (1.0, 0.5, 0.0)}, kept_epoch=None))
+    assert drawn.curves[0].path == "M0 0L50 55L100 110" and drawn.summary == "5 epochs"
+
+
+def test_without_training_nothing_is_said_of_it(compression: CompressionRecord) -> None:
+    assert "<h2>Training</h2>" not in html_report([compression], [])
