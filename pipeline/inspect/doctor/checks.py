@@ -110,9 +110,9 @@ def training(patient: Patient) -> Iterator[Finding]:
     if rewritten := [layer for layer, treated in rows if treated["qat"].verdict is Verdict.REWRITTEN]:
         kinds = ", ".join(dict.fromkeys(layer.call.kind for layer in rewritten))
         yield finding("EP305", f"{len(rewritten)} of {len(rows)} layers: {kinds}", layer=rewritten[0].call.path)
-    for stage in ("prune", "cluster"):
-        if not any(treated[stage].verdict in (Verdict.OK, Verdict.REWRITTEN) for _, treated in rows):
-            yield finding("EP304", f"no layer can be treated by the stage {stage}")
+    able = (Verdict.OK, Verdict.REWRITTEN)
+    if idle := [stage for stage in ("prune", "cluster") if not any(treated[stage].verdict in able for _, treated in rows)]:
+        yield finding("EP304", f"no layer has weights for the stages {' and '.join(idle)}")
 
 
 def precision(patient: Patient) -> Iterator[Finding]:

@@ -85,8 +85,8 @@ CODES: dict[str, Explanation] = {
             "the target's runtime does not have the operator",
             "The model converts, and on the board the interpreter stops with “Didn't find op”. TensorFlow Lite Micro has "
             "about a hundred operators, TensorFlow Lite about 170.",
-            "keras.layers.Dense(8, activation='gelu') for mcu: GELU",
-            "Use a layer that it has: relu, relu6, swish (hard_silu) instead of gelu or selu.",
+            "keras.layers.RepeatVector(3) for mcu: TILE",
+            "Use layers that it has: `edgepipe doctor` says of each which operators it becomes.",
         ),
         _code(
             "EP203",
@@ -103,8 +103,8 @@ CODES: dict[str, Explanation] = {
             "a part stays in float at int8",
             "TensorFlow's converter has no integer form of this operator, and puts DEQUANTIZE and QUANTIZE around it without "
             "a word. The file looks quantised; a microcontroller, which has integers only, refuses it.",
-            "keras.layers.ELU() becomes DEQUANTIZE, ELU, QUANTIZE",
-            "Use relu, leaky relu or swish instead of elu; for targets with floats it is slow but runs.",
+            "keras.layers.ReLU(threshold=0.5) becomes GREATER, CAST, QUANTIZE, MUL",
+            "Use a usual layer instead, here ReLU() without a threshold; on targets that have floats it is slow but runs.",
         ),
         _code(
             "EP205",

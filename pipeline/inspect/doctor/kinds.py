@@ -320,7 +320,7 @@ KINDS: dict[str, Kind] = {
     "ReLU": Kind(shape=rules.same, ops=_relu),
     "LeakyReLU": _plain("LEAKY_RELU"),
     "PReLU": Kind(shape=rules.same, ops=_always("PRELU"), weights=lambda given: rules.elements(given.shape)),
-    "ELU": _plain(*in_float("ELU")),
+    "ELU": Kind(shape=rules.same, ops=lambda given: ("ELU",) if given.settings.get("alpha", 1.0) == 1 else ("ELU", "LEAKY_RELU")),
     "ThresholdedReLU": _plain("GREATER", "CAST", "QUANTIZE", "MUL"),
     "Softmax": Kind(
         shape=rules.same,

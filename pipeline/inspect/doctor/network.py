@@ -89,8 +89,8 @@ class _Reader:
         elif not current:
             current = [self._input(_implied_input(node, layers), path)]
         for layer in layers:
-            current = self._call(layer, path, [current[0]], (), {})
-        return current
+            current = self._call(layer, path, current[:1], (), {})
+        return current[:1]
 
     def _functional(
         self, node: Mapping[str, Any], layers: list[dict[str, Any]], path: str, given: Sequence[Source] | None
