@@ -74,7 +74,8 @@ class Runner:
                 trusted=trusted,
                 modules=sorted(modules),
             )
-            self._finish(part, stage="float", parameters={"model": source.path, **result}, claims=inherited, began=began)
+            origin = {"model_sha256": content if path.exists() else None, "data_sha256": self._hashes("train", "validation")}
+            self._finish(part, stage="float", parameters={"model": source.path, **origin, **result}, claims=inherited, began=began)
         return Made(artefact=open_artefact(self._cache.root / "stages" / key), cached=False)
 
     def run(self, step: Step, parent: Artefact, train: TrainSpec) -> Made:
@@ -106,7 +107,7 @@ class Runner:
                 part,
                 stage=step.stage,
                 parent=parent.sha256,
-                parameters={**step.parameters, **_inherited(parent)},
+                parameters={**step.parameters, **_inherited(parent), "data_sha256": self._hashes()},
                 claims=(*claims, *made),
                 skipped_layers=tuple(result["skipped_layers"]),
                 calibration=_calibration(result),

@@ -77,21 +77,23 @@ def run(
     samples: Rows,
     *,
     part: Part = WHOLE,
+    arena_bytes: int | None = None,
     deadline_s: float = 600.0,
     answered: Callable[[int], None] = lambda done: None,
 ) -> Run:
     """Return what `runtime` answers to `samples`; `answered` hears how many are done.
 
+    `arena_bytes` is the memory that TFLite Micro gets, None: as much as will do.
     Raises ModelFileError for what is no model, before any runtime sees it.
     """
-    arena = generous_arena(read_graph(content), len(content))
+    enough = generous_arena(read_graph(content), len(content))
     package, module = PACKAGES[runtime]
     if find_spec(module) is None:
         reason = f"{package} is not installed"
         return Run(report=RuntimeReport(runtime=runtime, version="", outcome=RuntimeOutcome.MISSING, reason=reason))
     with tempfile.TemporaryDirectory(prefix="edgepipe-parity-") as folder:
         child = _Child(Path(folder), runtime, deadline_s, answered)
-        child.run(content, samples, (str(arena), *part.arguments))
+        child.run(content, samples, (str(enough if arena_bytes is None else arena_bytes), *part.arguments))
         report = RuntimeReport(
             runtime=runtime,
             version=metadata.version(package),
