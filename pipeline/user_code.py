@@ -107,11 +107,8 @@ def _find(module: str, base: Path) -> ModuleSpec | None:
     """Return where a module would come from, found as Python finds it but without running the packages above it."""
     places: Sequence[str] | None = [str(base), *sys.path]
     found: ModuleSpec | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        if places is None:
-            return None
-        found = PathFinder.find_spec(".".join(parts[:depth]), list(places))
+    for part in module.split("."):  # by its last name: a whole one makes Python look for the packages above among the imported
+        found = PathFinder.find_spec(part, list(places)) if places is not None else None
         if found is None:
             return None
         places = found.submodule_search_locations
