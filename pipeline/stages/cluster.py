@@ -9,12 +9,12 @@ from edgepipe.errors import RecipeError, UnsupportedModel
 from edgepipe.events import Note
 from edgepipe.facts import Claim, ClaimKind
 from edgepipe.pipeline.stages import channel_clusters
+from edgepipe.pipeline.stages.layer_choice import per_layer
 from edgepipe.pipeline.stages.protocol import (
     Form,
     Product,
     clustered_layers,
     frozen,
-    per_layer,
     schedule_problems,
     sparse_layers,
 )

@@ -12,22 +12,17 @@ A new technique is one file with one such class, and one line in `edgepipe.pipel
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from edgepipe.documents import suggestion
-from edgepipe.errors import RecipeError
 from edgepipe.facts import CalibrationFacts, Claim, ClaimKind
 
 if TYPE_CHECKING:
     from edgepipe.pipeline.training import KerasModel, Workbench
 
-
-Number = TypeVar("Number", int, float)
 
 MOST_EPOCHS = 1_000_000
 ZEROS = (ClaimKind.SPARSITY, ClaimKind.BLOCKS, ClaimKind.PATTERN)
@@ -85,20 +80,6 @@ def clustered_layers(claims: Sequence[Claim]) -> tuple[str, ...]:
 def cluster_numbers(claims: Sequence[Claim]) -> dict[str, int]:
     """Return how many distinct values each of these layers was promised to hold; the last promise counts."""
     return {layer: int(claim.wanted) for claim in claims if claim.kind is ClaimKind.CLUSTERS for layer in claim.layers}
-
-
-def per_layer(chosen: Mapping[str, Number], default: Number, names: Sequence[str], *, stage: str) -> dict[str, Number]:
-    """Return each layer's own number: that of the first name or glob in `chosen` that fits it, else `default`.
-
-    Raises RecipeError listing the globs that fit no layer at all.
-    """
-    if lost := [glob for glob in chosen if not any(fnmatchcase(name, glob) for name in names)]:
-        raise RecipeError(
-            f"{stage}: no layer that it works on has this name",
-            problems=[f'"{glob}"{suggestion(glob, list(names))}' for glob in lost],
-            cause=f"it works on {', '.join(names) or 'no layer of this model'}",
-        )
-    return {name: next((value for glob, value in chosen.items() if fnmatchcase(name, glob)), default) for name in names}
 
 
 @contextmanager

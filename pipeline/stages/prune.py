@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from edgepipe.errors import UnsupportedModel
 from edgepipe.events import Note
 from edgepipe.facts import Claim, ClaimKind
+from edgepipe.pipeline.stages.layer_choice import per_layer
 from edgepipe.pipeline.stages.protocol import (
     Form,
     Product,
     clustered_layers,
     frozen,
-    per_layer,
     schedule_problems,
     sparse_layers,
 )
