@@ -14,8 +14,10 @@ PARTS = (
     "mutated_models",
     "hostile_archives",
     "keras_bridge",
+    "random_networks",
     "layer_table",
     "inspect_large",
+    "doctor_speed",
     "parity",
     "poisoned_layer",
 )
