@@ -91,7 +91,7 @@ def _place(order: Sequence[LayerLoss], layer: str) -> int:
 
 
 def poison(folder: str, seeds: Sequence[int]) -> None:
-    """Train a network once and write, for each seed, a poisoned float file and its int8 twin. Runs with TensorFlow."""
+    """Train a network once and write, for each seed, a poisoned model, its float file and the int8 twin. Runs with TensorFlow."""
     import tf_keras
 
     from edgepipe.pipeline.export.tflite import convert
@@ -117,6 +117,7 @@ def poison(folder: str, seeds: Sequence[int]) -> None:
             narrow = _misjudge_range(narrow, LAYERS.index(layer), float(random.choice([1 / 16, 1 / 8, 16, 32])))
         (Path(folder) / f"{seed}-float.tflite").write_bytes(convert(model, "float32"))
         (Path(folder) / f"{seed}-int8.tflite").write_bytes(narrow)
+        model.save(Path(folder) / f"{seed}.keras")
         cases.append({"seed": seed, "kind": kind, "layer": layer})
     (Path(folder) / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
 
