@@ -53,7 +53,15 @@ Allow = Annotated[
 
 
 def one_stage(
-    stage: str, parameters: dict[str, Any], *, model: str, data: str | None, test: str | None, target: str, seed: int
+    stage: str,
+    parameters: dict[str, Any],
+    *,
+    model: str,
+    data: str | None,
+    test: str | None,
+    target: str,
+    seed: int,
+    calibration_samples: int | None = None,
 ) -> Recipe:
     """Return the recipe of a single stage. Raises RecipeError for wrong parameters."""
     from edgepipe.pipeline.recipe import read_recipe
@@ -67,6 +75,8 @@ def one_stage(
     }
     if data is not None:
         content["data"] = {"train": data, **({"test": _share_or_source(test)} if test else {})}
+        if calibration_samples is not None:
+            content["data"]["calibration"] = {"samples": calibration_samples}
     elif test is not None:
         raise DataError("--test needs --data", todo="--data names what the stage works with, --test what it is judged by.")
     return read_recipe(content, source="the command line", name=stage, base=Path.cwd())
