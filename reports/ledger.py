@@ -43,9 +43,7 @@ def treated(record: CompressionRecord) -> tuple[LedgerRow, ...]:
 def calibrations(record: CompressionRecord) -> tuple[tuple[LedgerRow, CalibrationFacts], ...]:
     """Return the rows of stages, not of references, whose ranges were taken from samples, with what these did to them."""
     files = {item.sha256: item.calibration for item in record.artefacts if item.calibration}
-    return tuple(
-        (row, found) for row in record.rows if not row.reference and (found := files.get(row.artefact_sha256)) is not None
-    )
+    return tuple((row, found) for row in record.rows if not row.reference and (found := files.get(row.artefact_sha256)) is not None)
 
 
 def rewrites(record: CompressionRecord) -> tuple[str, ...]:
