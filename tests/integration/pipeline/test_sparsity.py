@@ -73,9 +73,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory, notes: list[str]) -> Iterato
 
     with Worker(emit) as worker:
         runner = Runner(worker, cache, data, seed=0)
+        loaded: dict[str, Artefact] = {}
 
         def run(*stages: tuple[str, dict[str, Any]], network: str = "small") -> list[Artefact]:
-            made = [runner.load(ModelSource(path=f"networks:{network}"), folder).artefact]
+            if network not in loaded:
+                loaded[network] = runner.load(ModelSource(path=f"networks:{network}"), folder).artefact
+            made = [loaded[network]]
             for name, parameters in stages:
                 made.append(runner.run(Step(stage=name, parameters=parameters), made[-1], TRAIN).artefact)
             return made
