@@ -1,4 +1,4 @@
-"""A bundle tells of every byte that changed, of everything too much or too little in it, and of answers that are no longer given."""
+"""A bundle tells of every changed byte, of everything too much or too little in it, and of answers that are no longer given."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ from edgepipe.workflows.bundle import Wishes, bundle, verify_bundle
 pytestmark = pytest.mark.skipif(
     find_spec("tflite_micro") is None, reason="needs the tflite-micro wheel: pip install 'edgepipe[micro]'"
 )
-Files = dict[str, bytes]
+IN_PYTHON = """
+import json, runpy, sys
+module = runpy.run_path(sys.argv[1])
+print(module["quantize_input"](json.load(sys.stdin)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +270,7 @@ def test_a_cut_zip_is_refused(packed: Path, tmp_path: Path) -> None:
     content = zipped(tmp_path / "whole.zip", packed).read_bytes()
     (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
 
-    with pytest.raises(VerifyFailed, match="no whole .zip"):
+    with pytest.raises(VerifyFailed, match=r"no whole \.zip"):
         verify_bundle(tmp_path / "cut.zip")
 
 
@@ -279,7 +283,7 @@ def test_golden_samples_that_are_python_objects_are_not_loaded(copied: Path) -> 
     assert any(problem.startswith("golden.npz: golden.npz is damaged") for problem in problems(copied))
 
 
-# Making one ------------------------------------------------------------------------------------------------------------------------
+# Making one ------------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_no_bundle_is_never_replaced_and_a_bundle_is(packed: Path, tmp_path: Path) -> None:
@@ -316,12 +320,7 @@ def test_real_data_is_kept_beside_its_codes(packed: Path, tmp_path: Path) -> Non
     assert made.manifest.golden.inputs == "8 of the 40 of test.npz, drawn with seed 0"
     assert all((values == row).all(axis=1).any() for row in samples.real[0])
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import runpy, json, sys; m = runpy.run_path(sys.argv[1]); print(m['quantize_input'](json.load(sys.stdin)))",
-        ]
-        + [str(tmp_path / "out" / "model_quantize.py")],
+        [sys.executable, "-c", IN_PYTHON, str(tmp_path / "out" / "model_quantize.py")],
         input=json.dumps(samples.real[0][0].ravel().tolist()),
         capture_output=True,
         text=True,
