@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from edgepipe.facts import CalibrationFacts, Claim, Proof
+from edgepipe.facts import CalibrationFacts, Claim, ClaimKind, Proof
 from edgepipe.records import GateResult
 from edgepipe.reports.stats import PairedDifference
 
@@ -118,7 +118,8 @@ def gate_value(gate: GateResult, value: float | None) -> str:
 def claim(claim: Claim) -> str:
     """'prune: sparsity 0.8'."""
     shape = f" of {claim.shape[0]}×{claim.shape[1]}" if claim.shape else ""
-    return f"{claim.stage}: {claim.kind.replace('_', ' ')}{shape} {measured(claim.wanted)}"
+    some = f" in {short(', '.join(claim.layers), 60)}" if claim.kind is ClaimKind.DTYPE and claim.layers else ""
+    return f"{claim.stage}: {claim.kind.replace('_', ' ')}{shape} {measured(claim.wanted)}{some}"
 
 
 TREATMENTS = {
