@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import json
 import os
 import resource
@@ -131,10 +130,15 @@ def _load(
 
 def _allow(*, emit: Emit, modules: Sequence[str], base: str) -> dict[str, Any]:
     """Import the user's own modules, which lie beside the recipe or are installed, so that their layers can be loaded."""
+    import tf_keras
+
+    from edgepipe.pipeline.inspect.keras_modules import defined_in
+
     sys.path.append(base)  # behind everything else, and for good: every later stage loads the model again
     for name in modules:
         try:
-            importlib.import_module(name)
+            # Keras 2 looks for layers among these only, whatever module a file names.
+            tf_keras.utils.get_custom_objects().update(defined_in(name))
         except Exception as exc:  # the user's own code may raise anything when it is imported
             raise UnsupportedModel(f"the module {name} cannot be imported: {type(exc).__name__}: {exc}") from exc
     return {}

@@ -196,6 +196,8 @@ def _object_reason(node: dict[str, Any], values: frozenset[str], modules: frozen
     if kind in REFUSED_LAYERS:
         return REFUSED_LAYERS[kind]
     if module in modules:
+        if kind in EVERY_CLASS or (kind == "function" and str(node.get("config")) in FUNCTIONS):
+            return f"{kind} of {module} has a name of Keras's own, which Keras would load instead: rename it"
         return own_reason(kind, module, node.get("config"), registered)
     if kind == "function":
         return _function_reason(module, node.get("config"), registered)

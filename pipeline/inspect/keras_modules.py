@@ -60,6 +60,11 @@ def check_objects(config: object, modules: frozenset[str]) -> None:
         raise UnsupportedModel("the model names what is not in the modules that are allowed", problems=problems)
 
 
+def defined_in(module: str) -> dict[str, Any]:
+    """Import a module and return the classes and functions that it defines itself, by name. For the worker only."""
+    return {name: found for name, found in vars(importlib.import_module(module)).items() if not _not_its_own(module, name)}
+
+
 def _not_its_own(module: str, name: str) -> str:
     found: Any = vars(importlib.import_module(module)).get(name)
     if found is None:

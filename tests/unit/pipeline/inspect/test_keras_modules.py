@@ -13,7 +13,7 @@ import pytest
 from edgepipe.errors import UnsupportedModel, UsageError
 from edgepipe.pipeline.inspect.keras_archive import read_archive
 from edgepipe.pipeline.inspect.keras_classes import objections
-from edgepipe.pipeline.inspect.keras_modules import check_objects, own_modules, own_objects
+from edgepipe.pipeline.inspect.keras_modules import check_objects, defined_in, own_modules, own_objects
 
 MINE = frozenset({"mypkg.layers"})
 
@@ -56,6 +56,8 @@ def test_a_function_of_it_passes_too() -> None:
         (thing("Lambda"), "Python code"),
         (thing("__lambda__"), "Python code"),
         (thing("TFSMLayer"), "foreign graph"),
+        (thing("Dense"), "name of Keras's own"),
+        (thing("function", config="relu"), "name of Keras's own"),
         (thing("Path.touch"), "not the name"),
         (thing("__import__"), "not the name"),
         (thing("function", config="os.system"), "not the name"),
@@ -86,6 +88,7 @@ def test_what_a_module_only_borrowed_is_none_of_its_own(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(str(tmp_path))
     module = "borrowing_layers"
     check_objects(model(thing("Squash", module), thing("function", module, config="squash")), frozenset({module}))
+    assert sorted(defined_in(module)) == ["Squash", "squash"]
     for bad in (
         thing("Popen", module),
         thing("function", module, config="system"),
