@@ -22,7 +22,7 @@ SHARED_RANGE = frozenset({"ADD", "SUB", "CONCATENATION", "MUL"})
 TRAINED_STEPS = 3.0  # rounding makes half a step, folding a BatchNormalization on both sides a little more
 WIDE = 8.0  # three of eight bits
 OUTLIER = 16.0  # largest over root mean square; 10,000 weights from a normal distribution reach 4
-WEAK = 0.02  # share of a channel's variance
+FEW = 0.02  # share of the weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,12 @@ class Constants:
             spread=float(peaks.max()) / middle if middle else 1.0,
             per_channel=self.per_channel,
         )
+
+    @property
+    def others(self) -> bool:
+        """Whether more than a few weights are further off than rounding can explain, as after training."""
+        off = np.abs(self.stored - self.real) / self.steps[:, None]
+        return bool(off.max(initial=0) > TRAINED_STEPS and np.mean(off > 1) >= FEW)
 
     @property
     def outlier(self) -> float:
@@ -131,7 +137,15 @@ def _values(graph: Subgraph, op: Op, position: int) -> NDArray[np.float64] | Non
 
 
 def explain(pair: Pair, seen: Seen, held: Constants | None, wide: Subgraph) -> tuple[str, str]:
-    """Return (cause, remedy) of a layer that hurts, of what weighs most in its own error."""
+    """Return (cause, remedy) of a layer that hurts, of what weighs most in its own error.
+
+    Where the weights are others, nothing else can be said: ranges and biases belong to those.
+    """
+    if held is not None and held.others:
+        return (
+            f"its weights are others: they differ by up to {held.loss.steps_off:.0f} steps, rounding makes half a one",
+            "Hold the file against the float model that it was made from; after training with quantisation this is no loss.",
+        )
     parts = {"saturation": seen.saturation, "rounding": seen.rounding, "arithmetic": seen.arithmetic}
     largest = max(parts, key=lambda name: parts[name])
     found = {"saturation": _saturation, "rounding": _rounding}.get(largest)
@@ -182,11 +196,6 @@ def _arithmetic(pair: Pair, seen: Seen, held: Constants | None, wide: Subgraph) 
 
 def _weights(pair: Pair, held: Constants) -> Iterator[tuple[str, str]]:
     loss = held.loss
-    if loss.steps_off > TRAINED_STEPS and not _rounding_explains(held):
-        yield (
-            f"its weights are others: they differ by up to {loss.steps_off:.0f} steps, rounding makes half a one",
-            "Hold the file against the float model that it was made from; after training with quantisation this is no loss.",
-        )
     if pair.codes.scale is not None and held.bias_error > pair.codes.scale:
         yield (
             "its bias does not fit: input and weight steps are too small for it",
@@ -207,12 +216,6 @@ def _weights(pair: Pair, held: Constants) -> Iterator[tuple[str, str]]:
             f"the weights of one input channel are {held.faded:.0f} times smaller than the others' and vanish in one step",
             "The layer before scales that channel up: scale both back, or train with quantisation (mode: qat).",
         )
-
-
-def _rounding_explains(held: Constants) -> bool:
-    """Whether weights that are far off are so because their channel saturates, and the rest stays within rounding."""
-    off = np.abs(held.stored - held.real) / held.steps[:, None]
-    return bool(np.mean(off > 1) < WEAK)
 
 
 def _without_weights(pair: Pair, wide: Subgraph) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgepipe.errors import UnsupportedModel
 from edgepipe.facts import INTEGER_RANGES
+from edgepipe.pipeline.data.ports import plain_name
 from edgepipe.pipeline.inspect.graph import FLOATS, Op, Subgraph, Tensor
 from edgepipe.pipeline.inspect.layers import WRAPPERS, name_layers
 
@@ -94,7 +95,7 @@ def pair(wide: Sequence[Subgraph], narrow: Sequence[Subgraph], layers: Sequence[
     of_b = {index: name for (graph, index), name in name_layers(narrow, layers).items() if graph == 0}
     partners = _partners(a, b, of_a, of_b)
     pairs = [
-        Pair(layer="input", op="INPUT", name=a.tensors[x].name, float_tensor=x, quant_tensor=y, codes=codes)
+        Pair(layer=plain_name(a.tensors[x].name), op="INPUT", name=a.tensors[x].name, float_tensor=x, quant_tensor=y, codes=codes)
         for x, y in zip(a.inputs, b.inputs, strict=True)
         if (codes := codes_of(b.tensors[y])) is not None and a.tensors[x].dtype == "float32"
     ]
