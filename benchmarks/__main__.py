@@ -17,6 +17,7 @@ PARTS = (
     "random_networks",
     "layer_table",
     "inspect_large",
+    "second_count",
     "doctor_speed",
     "parity",
     "poisoned_layer",

@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.second_count import Count, first, second
 from edgepipe.pipeline.inspect.flatbuffer import inspect_model
-
-
-class Count:
-    """What the interpreter says of a file: its operators, and its tensors by their shapes and dtypes."""
-
-    def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        interpreter = Interpreter(
-            model_path=str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        )
-        interpreter.allocate_tensors()
-        self.tensors: dict[int, Any] = {details["index"]: details for details in interpreter.get_tensor_details()}
-        self.ops: list[dict[str, Any]] = interpreter._get_ops_details()
-        self.fed = {details["index"] for details in interpreter.get_input_details()}
-
-    def shape(self, index: int) -> list[int]:
-        return [int(size) for size in self.tensors[index]["shape"]]
-
-    def macs(self) -> Iterator[int]:
-        for op in self.ops:
-            out = math.prod(self.shape(op["outputs"][0]))
-            if op["op_name"] == "CONV_2D":
-                _, height, width, channels = self.shape(op["inputs"][1])
-                yield out * height * width * channels
-            elif op["op_name"] == "DEPTHWISE_CONV_2D":
-                _, height, width, _ = self.shape(op["inputs"][1])
-                yield out * height * width
-            elif op["op_name"] == "FULLY_CONNECTED":
-                yield math.prod(self.shape(op["inputs"][1])) * self.shape(op["inputs"][0])[0]
-            else:
-                yield 0
-
-    def constant_bytes(self) -> dict[int, int]:
-        """Bytes of every tensor that an operator reads and nobody writes or feeds."""
-        read = {int(index) for op in self.ops for index in op["inputs"] if index >= 0}
-        written = {int(index) for op in self.ops for index in op["outputs"]}
-        return {
-            index: math.prod(self.shape(index)) * np.dtype(self.tensors[index]["dtype"]).itemsize
-            for index in read - written - self.fed
-        }
 
 
 @pytest.fixture(params=["kws", "ad01"])
@@ -65,6 +22,10 @@ def test_operators_and_multiply_accumulates(path: Path) -> None:
     assert [op.op for op in facts.ops] == [op["op_name"] for op in count.ops]
     assert [op.macs for op in facts.ops] == list(count.macs())
     assert facts.macs == sum(count.macs()) > 0
+
+
+def test_the_totals_that_are_kept(path: Path) -> None:
+    assert first(path) == second(path)
 
 
 def test_bytes_of_every_constant_and_of_all(path: Path) -> None:
