@@ -7,12 +7,12 @@ called label, class or y (the first of these that is there), else it is the last
 from __future__ import annotations
 
 import csv
-import io
 import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from edgepipe.pipeline.data.request import Request, first_problems
 FORM = "a .csv file with a header row"
 LABEL_COLUMNS = ("label", "class", "y")
 DELIMITERS = ",;\t|"
+LONGEST_HEADER = 1 << 20  # bytes looked at for the delimiter
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 
 
@@ -71,11 +72,12 @@ def read(request: Request) -> Dataset:
 
     Raises DataError with every row and column that cannot be read.
     """
-    text = _text(request)
-    rows = _rows(text, request)
+    path = _file(request)
+    delimiter = _delimiter(path)
+    rows = _rows(path, delimiter)
     _, header = next(rows, (1, []))
     header = [name.strip() for name in header]
-    columns = _Columns(header=header, label=_label_column(header), decimal_comma=_delimiter(text) == ";")
+    columns = _Columns(header=header, label=_label_column(header), decimal_comma=delimiter == ";")
     columns.problems += _header_problems(header)
     if not columns.problems:
         for line, cells in rows:
@@ -91,31 +93,42 @@ def read(request: Request) -> Dataset:
     return Dataset(inputs={"x": _shaped(values, request)}, labels=labels, source=request.spec, class_names=names)
 
 
-def _text(request: Request) -> str:
+def _file(request: Request) -> Path:
     path = request.file()
     if path.stat().st_size > request.largest_bytes:
         raise DataError(f"{path} has {path.stat().st_size:,} bytes; at most {request.largest_bytes:,} are read")
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        line = exc.object[: exc.start].count(b"\n") + 1
-        raise DataError(f"{path} is not UTF-8 text (row {line})", todo="Save it as CSV UTF-8.") from exc
+    return path
 
 
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
-    return max(DELIMITERS, key=header.count)
+def _delimiter(path: Path) -> str:
+    with path.open("rb") as file:
+        header = file.readline(LONGEST_HEADER)
+    return max(DELIMITERS, key=lambda delimiter: header.count(delimiter.encode()))
 
 
-def _rows(text: str, request: Request) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells) of every row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error as exc:
-        raise DataError(f"{request.path} is not valid CSV at row {reader.line_num}: {exc}") from exc
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells) of every row that is not blank; the file is read as it goes, never whole."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, cells
+        except csv.Error as exc:
+            raise DataError(f"{path} is not valid CSV at row {reader.line_num}: {exc}") from exc
+        except UnicodeDecodeError as exc:
+            raise DataError(f"{path} is not UTF-8 text (row {_undecodable(path)})", todo="Save it as CSV UTF-8.") from exc
+
+
+def _undecodable(path: Path) -> int:
+    """Return the first line that is no UTF-8: Python decodes ahead of the rows that it gives, and names no line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _label_column(header: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """CSV files as people and spreadsheets write them, and every bad cell by row and column."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,15 @@ def test_no_text_does_worse_than_a_data_error(tmp_path_factory: pytest.TempPathF
         assert "table.csv" in str(exc)
     else:
         assert loaded.samples > 0 and loaded.labels is not None and len(loaded.labels) == loaded.samples
+
+
+def test_a_large_file_is_read_as_it_goes(tmp_path: Path) -> None:
+    """20 MB of text around 80 kB of numbers."""
+    row = f"1,{' ' * 2000}2\n"
+    (tmp_path / "large.csv").write_text("a,y\n" + row * 10_000)
+    tracemalloc.start()
+    found = data.load("large.csv", base=tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.samples == 10_000
+    assert peak < 5_000_000
