@@ -13,16 +13,16 @@ from edgepipe.cli.convert import convert
 from edgepipe.cli.debug_quant import debug_quant
 from edgepipe.cli.demo import demo
 from edgepipe.cli.diff import diff
-from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.doctor import doctor
+from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.inspect import inspect
 from edgepipe.cli.parity import parity
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
-from edgepipe.cli.remedy import remedy
 from edgepipe.cli.recipe import recipe
+from edgepipe.cli.remedy import remedy
 from edgepipe.cli.report import report
 from edgepipe.cli.verify import verify
 
