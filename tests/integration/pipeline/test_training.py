@@ -245,36 +245,30 @@ def test_a_fit_that_forgets_the_callbacks_is_told_so(bench: Bench, stage: str) -
     assert "callbacks=callbacks" in caught.value.todo
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"fit": "elsewhere"}, "trained another model than the one it was given"),
-        ({"fit": "broken"}, r"broken failed: AttributeError: .*no_such_thing.* \(mine_.*\.py, line \d+\)"),
-        ({"loss": "wrong_loss"}, "wrong_loss failed: NameError"),
-        ({"optimizer": "slow_optimizer"}, r"gave a keras\.src\.optimizers\.sgd\.SGD, not an optimiser of Keras 2"),
-        ({"callbacks": "no_callback"}, r"gave a builtins\.object, no callback of Keras 2"),
-        ({"augment": "cropped"}, r"it returned the shape \(32, 2\) for a batch of the shape \(32, 4\)"),
-    ],
-)
-def test_user_code_that_goes_wrong_is_named_with_its_reason(bench: Bench, settings: dict[str, str], words: str) -> None:
-    spec = {key: f"{bench.mine}:{name}" for key, name in settings.items()}
-    given: dict[str, Any] = {key: [value] if key == "callbacks" else value for key, value in spec.items()}
-    with pytest.raises(RecipeError, match=words):
-        bench.stage(**given)
+def test_user_code_that_goes_wrong_is_named_with_its_reason(bench: Bench) -> None:
+    for key, name, words in (
+        ("fit", "elsewhere", "trained another model than the one it was given"),
+        ("fit", "broken", r"broken failed: AttributeError: .*no_such_thing.* \(mine_.*\.py, line \d+\)"),
+        ("loss", "wrong_loss", "wrong_loss failed: NameError"),
+        ("optimizer", "slow_optimizer", r"gave a keras\.src\.optimizers\.sgd\.SGD, not an optimiser of Keras 2"),
+        ("callbacks", "no_callback", r"gave a builtins\.object, no callback of Keras 2"),
+        ("augment", "cropped", r"it returned the shape \(32, 2\) for a batch of the shape \(32, 4\)"),
+    ):
+        spec = f"{bench.mine}:{name}"
+        with pytest.raises(RecipeError, match=words):
+            bench.stage(**{key: [spec] if key == "callbacks" else spec})
 
 
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        ({"loss": "spares_categorical_crossentropy"}, "Perhaps you meant"),
-        ({"optimizer": "adamm"}, 'has no "adamm". Perhaps you meant "Nadam"?'),
-        ({"optimizer": {"name": "SGD", "momentun": 0.9}}, "SGD cannot be made"),
-        ({"metrics": ["acuracy"]}, 'has no "acuracy"'),
-    ],
-)
-def test_a_name_that_keras_does_not_know_is_refused_with_the_nearest(bench: Bench, setting: dict[str, Any], words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
-        bench.stage(**setting)
+def test_a_name_that_keras_does_not_know_is_refused_with_the_nearest(bench: Bench) -> None:
+    settings: tuple[tuple[str, Any, str], ...] = (
+        ("loss", "spares_categorical_crossentropy", "Perhaps you meant"),
+        ("optimizer", "adamm", r'has no "adamm"\. Perhaps you meant "Nadam"\?'),
+        ("optimizer", {"name": "SGD", "momentun": 0.9}, "SGD cannot be made"),
+        ("metrics", ["acuracy"], 'has no "acuracy"'),
+    )
+    for key, value, words in settings:
+        with pytest.raises(RecipeError, match=words):
+            bench.stage(**{key: value})
 
 
 def test_augmentation_sees_each_training_batch_once_with_a_seeded_generator(bench: Bench) -> None:
