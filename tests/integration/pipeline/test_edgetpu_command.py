@@ -91,3 +91,20 @@ def test_there_is_nothing_to_write_without_compiling(edgepipe: Any, kws: Path, t
     done = edgepipe("edgetpu", kws, "--to", tmp_path)
     assert done.code == 2
     assert "--compile" in done.err
+
+
+def test_a_recipe_for_a_coral_board_has_a_gate_on_what_stays_on_the_cpu(edgepipe: Any, zoo: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "coral.yaml"
+    text = f"""
+schema: 1
+model: {{path: {zoo / "keras2.keras"}}}
+data: {{train: {zoo / "digits_like.npz"}}}
+target: coral
+stages: [quantize: {{mode: int8}}]
+gates: {{cpu_mac_percent: 10}}
+"""
+    recipe.write_text(text)
+    done = edgepipe("compress", recipe, "--json")
+    assert done.code == 0, done.err
+    gates = {gate["gate"]: (gate["measured"], gate["verdict"]) for gate in done.json["gates"]}
+    assert gates == {"target_problems": (0, "pass"), "cpu_mac_percent": (0.0, "pass")}
