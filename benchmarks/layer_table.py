@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.result import write
 
 PICTURE, SERIES, VECTOR = (8, 8, 4), (16, 4), (12,)
-NOTHING: dict[str, Any] = {"float_tensors": None, "skipped": [], "problems_for_mcu": None, "message": ""}
+NOTHING: dict[str, Any] = {"rewritten": [], "float_tensors": None, "skipped": [], "problems_for_mcu": None, "message": ""}
 WANTED = "whatever TF-MOT refuses comes out of qat for mcu with 0 float tensors, or with a message that says why it cannot"
 
 
@@ -87,6 +87,7 @@ def _ours(make: Callable[[Any], Any]) -> dict[str, Any]:
     import tf_keras
 
     from edgepipe.errors import EdgepipeError
+    from edgepipe.events import silent
     from edgepipe.facts import Claim, ClaimKind
     from edgepipe.pipeline.artefacts import require
     from edgepipe.pipeline.data import Dataset
@@ -94,6 +95,7 @@ def _ours(make: Callable[[Any], Any]) -> dict[str, Any]:
     from edgepipe.pipeline.inspect.claims import prove
     from edgepipe.pipeline.inspect.flatbuffer import read_facts
     from edgepipe.pipeline.inspect.verify import verify
+    from edgepipe.pipeline.rewrites import rewritten
     from edgepipe.pipeline.stages.quantize_aware import quantize_aware
     from edgepipe.pipeline.targets import TARGETS
 
@@ -108,7 +110,8 @@ def _ours(make: Callable[[Any], Any]) -> dict[str, Any]:
         if whole
         else random.standard_normal(shape).astype("float32")
     )
-    result = {**NOTHING}
+    model, rewrites = rewritten(model, silent)
+    result = {**NOTHING, "rewritten": list(rewrites)}
     try:
         trained, skipped = quantize_aware(model)
         result["skipped"] = [type(model.get_layer(name)).__name__ for name in skipped]
@@ -149,6 +152,20 @@ def _after_convolution(kind: str, **settings: Any) -> Callable[[Any], Any]:
         given = layers.Input(PICTURE, name="x")
         y = layers.Conv2D(4, 3, padding="same", use_bias=False)(given)
         y = getattr(layers, kind)(**settings)(y)
+        return tf_keras.Model(given, layers.Dense(3, name="out")(layers.Flatten()(y)))
+
+    return make
+
+
+def _late_norm(*between: str) -> Callable[[Any], Any]:
+    def make(_: Any) -> Any:
+        import tf_keras
+
+        layers = tf_keras.layers
+        given = layers.Input(PICTURE, name="x")
+        y = layers.BatchNormalization(name="late")(layers.Conv2D(4, 3, padding="same", activation="relu")(given))
+        for kind in between:
+            y = getattr(layers, kind)()(y)
         return tf_keras.Model(given, layers.Dense(3, name="out")(layers.Flatten()(y)))
 
     return make
@@ -203,6 +220,8 @@ LAYERS: dict[str, Callable[[Any], Any]] = {
     "Dense elu": _around("Dense", VECTOR, units=4, activation="elu"),
     "BatchNormalization alone": _around("BatchNormalization", PICTURE),
     "BatchNormalization after Conv2D": _after_convolution("BatchNormalization"),
+    "BatchNormalization after Conv2D relu": _late_norm(),
+    "BatchNormalization after Conv2D relu, before LeakyReLU": _late_norm("LeakyReLU"),
     "LayerNormalization": _around("LayerNormalization", VECTOR),
     "Rescaling": _around("Rescaling", PICTURE, scale=1 / 255),
     "ReLU after Conv2D": _after_convolution("ReLU"),

@@ -29,4 +29,4 @@ def flattened(model: Any) -> tuple[Any, tuple[str, ...]]:
         take_weights(fresh, old)
     inner = sum(1 for fresh, _ in pairs if "/" in fresh.name)
     names = ", ".join(f'"{layer.name}"' for layer in nested)
-    return new, (f"{names}: models within the model, now {inner} layers of it, named {nested[0].name}/…",)
+    return new, (f"{names}: models within the model, now {inner} layer{'' if inner == 1 else 's'} of it, named {nested[0].name}/…",)
