@@ -147,6 +147,22 @@ def flex_ops_the_board_cannot_run(zoo: Path, to: Path) -> dict[str, Any]:
     return {}
 
 
+def accuracy_collapse_that_nobody_can_locate(zoo: Path, to: Path) -> dict[str, Any]:
+    """Convert a network in which one channel of its first layer is large, and the second layer takes it back: float is unharmed."""
+    model = small(layers.Conv2D(8, 3, activation="relu", name="second"), layers.Conv2D(8, 3, activation="relu", name="third"))
+    (kernel, bias), (behind, rest) = model.get_layer("conv").get_weights(), model.get_layer("second").get_weights()
+    kernel[..., 3], bias[3], behind[:, :, 3] = 1000 * kernel[..., 3], 1000 * bias[3], behind[:, :, 3] / 1000
+    model.get_layer("conv").set_weights([kernel, bias])
+    model.get_layer("second").set_weights([behind, rest])
+    model.save(to / "collapsed.keras")
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    (to / "sound.tflite").write_bytes(converter.convert())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    (to / "collapsed.tflite").write_bytes(converter.convert())
+    return {}
+
+
 def stages_that_undo_each_other(zoo: Path, to: Path) -> dict[str, Any]:
     """Prune most weights, then train with quantisation as its own tutorial shows."""
     schedule = tfmot.sparsity.keras.ConstantSparsity(0.8, begin_step=0, frequency=1)
@@ -176,6 +192,7 @@ ATTEMPTS = (
     pruning_that_changed_neither_size_nor_speed,
     representative_data_in_the_wrong_order,
     flex_ops_the_board_cannot_run,
+    accuracy_collapse_that_nobody_can_locate,
     stages_that_undo_each_other,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import Command
+from commandline import Command, Demo
 from problems.conftest import Naive
 
 from edgepipe.errors import ModelRejected
@@ -38,6 +39,32 @@ def test_arena_by_trial_and_error(ours: Path) -> None:
     assert invokes(ours, smallest) and not invokes(ours, smallest - 16)
     assert 10 * ours.stat().st_size > 2 * smallest, "the wheel's own default, ten times the file, wastes more than half"
     assert not invokes(ours, sum(np.prod(port.shape) for port in read_model(ours)[1].inputs)), "inputs alone are no measure"
+
+
+def test_different_answers_on_pc_and_device(demo: Demo, edgepipe: Command) -> None:
+    """The PC's fast kernels are no prophets; TFLite Micro's are, and it is they that judge a file for `mcu`."""
+    done = edgepipe("parity", demo.tflite(0, -1), "--data", "digits", "--json", "--runtime", "litert-xnnpack", "--runtime", "tflm")
+    assert done.code == 0, done.err
+    (pair,) = done.json["pairs"]
+    assert pair["distance"]["exact"] < pair["distance"]["samples"], "the usual way reports the one for the other"
+    assert pair["first"]["place"]["layer"], "and ours names the layer where they part"
+    assert demo.document["compressions"][0]["rows"][-1]["accuracy_engine"] == "tflm"
+
+
+def test_compiled_edge_tpu_models_with_nothing_on_the_tpu(naive: Naive, ours: Path, edgepipe: Command) -> None:
+    """Google's compiler calls it a success when all is left to the CPU; a script in its place prints what it prints."""
+    left_out = naive / "full_integer.tflite"
+    compiler = edgepipe.folder / "bin" / "edgetpu_compiler"
+    compiler.parent.mkdir()
+    compiler.write_text(f'#!/bin/sh\necho "Model compiled successfully in 1 ms."\ncp {left_out} "$5/model_edgetpu.tflite"\n')
+    compiler.chmod(0o755)
+    path = f"{compiler.parent}:{os.environ['PATH']}"
+    usual = subprocess.run([compiler, "-s", "-d", "-t", "9", edgepipe.folder], capture_output=True, text=True, check=False)
+    assert "successfully" in usual.stdout
+    assert edgepipe("edgetpu", ours, "--min-mapped", "90").code == 0, "the network itself could go there"
+    told = edgepipe("edgetpu", ours, "--compile", "--to", "build", "--min-mapped", "90", PATH=path)
+    assert told.code == 1 and "90 %" in told.err, "nothing is believed that the compiled file does not show"
+    assert edgepipe("edgetpu", naive / "hybrid.tflite", "--min-mapped", "90").code == 1, "and for this one no compiler is needed"
 
 
 def test_flash_overflow_only_at_link_time(ours: Path, edgepipe: Command) -> None:

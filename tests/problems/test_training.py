@@ -19,6 +19,17 @@ def test_qat_dies_on_the_first_unsupported_layer(naive: Naive, edgepipe: Command
     assert last["facts"]["float_tensors"] == []
 
 
+def test_accuracy_collapse_that_nobody_can_locate(naive: Naive, edgepipe: Command) -> None:
+    done = edgepipe("debug-quant", naive / "sound.tflite", naive / "collapsed.tflite", "--data", naive / "pixels.npz", "--json")
+    assert done.code == 0, done.err
+    assert done.json["changed"] > done.json["answers"] / 4, "a collapse"
+    layers = done.json["layers"]
+    usual = min((layer for layer in layers if layer["total_db"] is not None), key=lambda layer: layer["total_db"])
+    assert usual["layer"] != "conv", "the error at its end blames a layer that only hands it on"
+    first = min(layers, key=lambda layer: layer["rank"])
+    assert first["layer"] == "conv" and "one channel reaches" in first["cause"]
+
+
 def test_pruning_that_changed_neither_size_nor_speed(naive: Naive, demo: Demo) -> None:
     assert (naive / "wrapped.h5").stat().st_size > 2 * (naive / "before.h5").stat().st_size, "the wrappers are still in it"
     raw, before = naive.facts("pruned.tflite").size_bytes, naive.facts("before.tflite").size_bytes
