@@ -110,11 +110,11 @@ CODES: dict[str, Explanation] = {
             "EP205",
             ERROR,
             "a recurrent loop that cannot be quantised",
-            "Quantising to int8 runs the model on samples, and TensorFlow's calibrator crashes on a loop that stays in the "
-            "graph. GRU and SimpleRNN by themselves are unrolled up to a number of steps, a usual LSTM is one operator; "
-            "everything else is a loop.",
-            "keras.layers.LSTM(8, activation='relu'); keras.layers.Bidirectional(keras.layers.GRU(8))",
-            "An LSTM with its default activations and bias, or unroll=True, or shorter series.",
+            "Quantising to int8 runs the model on samples, and TensorFlow's calibrator crashes on a loop that stays in the graph. "
+            "Recurrent layers are unrolled up to a number of steps, a usual LSTM is one operator; what is longer, stateful or of "
+            "another kind stays a loop.",
+            "keras.layers.GRU(8) on 500 steps; keras.layers.ConvLSTM2D",
+            "An LSTM with its default activations and bias, or shorter series.",
         ),
         _code(
             "EP206",

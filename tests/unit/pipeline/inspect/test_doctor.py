@@ -100,7 +100,7 @@ SICK: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
     "EP202": (chain(entry(4), layer("RepeatVector", n=3)), "repeatvector", {}),
     "EP203": (chain(entry(4), dense(activation="softplus")), "dense", {}),
     "EP204": (chain(entry(4), dense(name="d"), layer("ReLU", threshold=0.5)), "relu", {}),
-    "EP205": (chain(entry(16, 4), layer("LSTM", **LSTM | {"activation": "relu"}), dense()), "lstm", {}),
+    "EP205": (chain(entry(200, 4), layer("GRU", **LSTM, reset_after=True), dense()), "gru", {}),
     "EP206": (chain(entry(16, 4), layer("GRU", **LSTM, reset_after=True), dense()), "gru", {}),
     "EP301": (chain(entry(8, 8, 2), conv(), layer("PReLU")), "prelu", {}),
     "EP302": (chain(entry(4), dense(activation="softsign")), "dense", {}),
