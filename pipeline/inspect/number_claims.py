@@ -14,6 +14,7 @@ INDICES = ("int32", "int64", "bool")  # shapes, positions, masks
 BIASED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # their third input is a bias
 PER_CHANNEL = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # for which every runtime knows a scale a channel
 NO_INT4 = frozenset({"DEPTHWISE_CONV_2D"})  # LiteRT computes it with 8-bit weights at least
+LOOKED_UP = frozenset({"GATHER", "EMBEDDING_LOOKUP"})  # whose rows come out as activations, in their type
 BETWEEN = frozenset({"QUANTIZE", "DEQUANTIZE"})  # stand between float and integers, of neither's layers
 
 
@@ -90,7 +91,8 @@ def _int8(facts: ModelFacts, layers: Sequence[str]) -> Iterator[str]:
 def _int16x8(facts: ModelFacts, layers: Sequence[str]) -> Iterator[str]:
     """Activations in int16, weights in int8, biases in int64, no float anywhere."""
     yield from (f"{name}: float" for name in facts.float_tensors)
-    yield from _stored_otherwise(facts, ("int8",), 0, layers)
+    multiplied = replace(facts, weights=tuple(weight for weight in facts.weights if weight.op not in LOOKED_UP))
+    yield from _stored_otherwise(multiplied, ("int8",), 0, layers)
     yield from _ports_otherwise(facts, ("int16",))
     for op in facts.ops:
         activations = (*op.input_dtypes[:1], *op.output_dtypes)

@@ -109,3 +109,14 @@ def test_a_claim_about_some_layers_leaves_the_others_alone(tiny: Any) -> None:
     assert proof(ClaimKind.DTYPE, "float32", content, "a").holds
     assert proof(ClaimKind.DTYPE, "int4", content, "b").holds
     assert not proof(ClaimKind.DTYPE, "int4", content, "a").holds
+
+
+def test_rows_that_are_looked_up_are_activations_of_16_bits(tiny: Any) -> None:
+    model = tiny()
+    index = model.tensor("x", (1, 2), "int32")
+    table = model.tensor("net/a/embedding_lookup", (ROWS, COLUMNS), "int16", data=WEIGHTS.astype(np.int16), scale=0.1)
+    y = model.tensor("out", (1, 2, COLUMNS), "int16", scale=0.1)
+    model.op("GATHER", [table, index], [y])
+    model.ports([index], [y])
+
+    assert proof(ClaimKind.DTYPE, "int16x8", bytes(model.build())).holds
