@@ -28,10 +28,10 @@ def quantize_aware(
     """
     import tensorflow_model_optimization as tfmot
     import tf_keras
-    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry as registry
 
-    known = registry.Default8BitQuantizeRegistry()
     sparse, clustered = frozenset(sparse_layers(claims)), cluster_numbers(claims)
+    scheme = _scheme(sparse, clustered)
+    known = scheme.get_quantize_registry()
     skipped: list[str] = []
     taken: list[str] = []
     folded = _folded(model)
@@ -58,7 +58,7 @@ def quantize_aware(
             todo="Use mode: int8, which needs no training.",
         )
     try:
-        return tfmot.quantization.keras.quantize_apply(annotated, _scheme(sparse, clustered)), tuple(skipped)
+        return tfmot.quantization.keras.quantize_apply(annotated, scheme), tuple(skipped)
     except (ValueError, RuntimeError) as exc:
         raise UnsupportedModel(
             "TF-MOT cannot train this model with quantisation",
@@ -80,9 +80,17 @@ def _scheme(sparse: frozenset[str], clustered: Mapping[str, int]) -> Any:
         default_8bit_quantize_registry,
         default_8bit_quantize_scheme,
     )
+    from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
+        QuantizeAwareActivation as Rounds,
+    )
+
+    activations = {*Rounds._PRE_QUANT_ACTIVATIONS, *Rounds._POST_QUANT_ACTIVATIONS, *Rounds._NO_QUANTIZE_ACTIVATIONS}
 
     class LayerByLayer(default_8bit_quantize_registry.Default8BitQuantizeRegistry):  # type: ignore[misc]
-        """The default registry, except for layers with something to keep."""
+        """The default registry, save for layers with something to keep; without those whose activation TF-MOT cannot round."""
+
+        def supports(self, layer: Any) -> bool:
+            return _activation(layer) in activations and bool(super().supports(layer))
 
         def get_quantize_config(self, layer: Any) -> Any:
             # A registry of its own for each layer: they share one quantiser, which forgets zeros for good where it once finds none.
@@ -117,8 +125,13 @@ def _folded(model: Any) -> set[str]:
     for layer in model.layers:
         if type(layer) is layers.SeparableConv2D:
             names.add(layer.name)
-        elif isinstance(layer, linear) and getattr(getattr(layer, "activation", None), "__name__", "linear") == "linear":
+        elif isinstance(layer, linear) and _activation(layer) == "linear":
             nodes = layer._outbound_nodes
             if len(nodes) == 1 and isinstance(nodes[0].outbound_layer, layers.BatchNormalization):
                 names.add(nodes[0].outbound_layer.name)
     return names
+
+
+def _activation(layer: Any) -> str:
+    """Return the name of the layer's own activation; TF-MOT knows few, and gives up the whole model over one that it does not."""
+    return getattr(getattr(layer, "activation", None), "__name__", "linear")
