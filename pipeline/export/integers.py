@@ -20,7 +20,8 @@ from edgepipe.pipeline.cache import Cache, key_of
 from edgepipe.pipeline.calibration import judge, observe, samples_in_order, warn
 from edgepipe.pipeline.data.ports import plain_name
 from edgepipe.pipeline.export.converter import finished, prepared
-from edgepipe.pipeline.export.integer_elu import with_integer_elu
+from edgepipe.pipeline.export.disguise import disguised, revealed
+from edgepipe.pipeline.export.islands import without_islands
 from edgepipe.pipeline.export.spelling import spelt_out
 from edgepipe.pipeline.export.unroll import unrolled
 from edgepipe.pipeline.inspect.graph import read_graph
@@ -61,9 +62,8 @@ def quantised(
     """
     if calibration is None:
         raise DataError(f"{dtype} needs calibration data", todo="Name data in the recipe (data: {train: …}), or pass --data.")
-    plain = unrolled(model)
-    with spelt_out(plain):
-        converter = prepared(plain, _converter_class())
+    with unrolled(model), spelt_out(model):
+        converter = prepared(model, _converter_class())
     facts: list[CalibrationFacts] = []
 
     def quantise(graph: bytes, accept: Any, give: Any) -> bytes:
@@ -72,8 +72,8 @@ def quantised(
         if dtype == "int16x8":
             return _int16x8(ranged, accept, give, per_channel)
         nodes = nodes_of(ranged, layers, float_layers)
-        whole = _int8(ranged, accept, give, per_channel, nodes)
-        return whole if nodes else with_integer_elu(whole)
+        whole = revealed(_int8(disguised(ranged), accept, give, per_channel, nodes))
+        return whole if nodes else without_islands(whole)
 
     converter.quantise = quantise
     _ask_for(converter, dtype)

@@ -1,4 +1,4 @@
-"""Activations that integer runtimes lack, spelt out in operators that all of them have, while a model is traced. In the worker only.
+"""Activations that integer runtimes lack, spelt out in operators that all have, while a model is traced. In the worker only.
 
 TFLite Micro and the Edge TPU have no GELU; the converter writes SELU, and ELU with a factor of its own, with EXP or SELECT, which
 TFLite Micro computes in float32 only or not at all. The formulas, all of one variable:
@@ -32,14 +32,15 @@ def spelt_out(model: Any) -> Iterator[None]:
             for owner in (part, *getattr(part, "_quantize_activations", ())):  # TF-MOT keeps a trained layer's there
                 for name in ("activation", "recurrent_activation"):
                     if formula := _formulas().get(getattr(getattr(owner, name, None), "__name__", "")):
-                        until_the_end.enter_context(_instead(owner, name, formula))
+                        until_the_end.enter_context(instead(owner, name, formula))
             if type(part).__name__ == "ELU" and float(part.alpha) != 1.0:
-                until_the_end.enter_context(_instead(part, "call", partial(_elu, alpha=float(part.alpha))))
+                until_the_end.enter_context(instead(part, "call", partial(_elu, alpha=float(part.alpha))))
         yield
 
 
 @contextmanager
-def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+def instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Within the block `owner` has this value in the attribute `name`."""
     own = name in vars(owner)
     before = getattr(owner, name)
     setattr(owner, name, value)

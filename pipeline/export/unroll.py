@@ -1,41 +1,51 @@
 """Recurrent layers without their loop, for int8: TensorFlow's calibrator crashes on a loop that stays in the graph.
 
-An LSTM is one operator in TFLite and needs no loop; a GRU and a SimpleRNN are unrolled, step by step, into plain operators.
+A usual LSTM is one operator in TFLite and needs no loop; a GRU, a SimpleRNN and any other LSTM are unrolled, step by step, into
+plain operators while the model is traced, however deep in wrappers and models they sit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from edgepipe.errors import UnsupportedModel
+from edgepipe.pipeline.export.spelling import instead
 
 LOOPS = ("GRU", "SimpleRNN")
 MOST_STEPS = 128  # unrolled, each step is some ten operators
 
 
-def unrolled(model: Any) -> Any:
-    """Return a tf_keras model that computes the same without loops; the model itself where it has none.
+@contextmanager
+def unrolled(model: Any) -> Iterator[None]:
+    """Within the block the recurrent layers of a tf_keras model compute the same without loops.
 
     Raises UnsupportedModel naming each layer whose input has more than MOST_STEPS steps.
     """
-    import tf_keras
-
-    looping = [layer for layer in model.layers if type(layer).__name__ in LOOPS and not layer.unroll]
-    if not looping:
-        return model
-    if long := [f'"{layer.name}": {layer.input_shape[1]} steps' for layer in looping if (layer.input_shape[1] or 0) > MOST_STEPS]:
+    looping = [part for part in model.submodules if _loops(part)]
+    wrappers = [part for part in model.submodules if type(part).__name__ == "Bidirectional"]
+    outside = {id(inner): wrapper for wrapper in wrappers for inner in (wrapper.forward_layer, wrapper.backward_layer)}
+    steps = {owner.name: _steps(owner) for owner in (outside.get(id(part), part) for part in looping)}
+    if long := [f'"{name}": {count} steps' for name, count in steps.items() if count > MOST_STEPS]:
         raise UnsupportedModel(
             "recurrent layers with a loop cannot be quantised to int8",
             problems=long,
             cause=f"they are unrolled, up to {MOST_STEPS} steps",
-            todo="Use an LSTM, which TFLite has as one operator, or shorter series.",
+            todo="Use an LSTM as Keras makes it by default, which TFLite has as one operator, or shorter series.",
         )
-    names = {layer.name for layer in looping}
+    with ExitStack() as until_the_end:
+        for part in looping:
+            until_the_end.enter_context(instead(part, "unroll", True))
+            if hasattr(part, "_could_use_gpu_kernel"):  # decided when it was made, from how it was to be unrolled then
+                until_the_end.enter_context(instead(part, "_could_use_gpu_kernel", False))
+        yield
 
-    def unroll(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "unroll": True}) if layer.name in names else layer
 
-    copy = tf_keras.models.clone_model(model, clone_function=unroll)
-    for name in names:
-        copy.get_layer(name).set_weights(model.get_layer(name).get_weights())
-    return copy
+def _loops(part: Any) -> bool:
+    kind = type(part).__name__
+    return (kind in LOOPS or (kind == "LSTM" and not part._could_use_gpu_kernel)) and not part.unroll
+
+
+def _steps(layer: Any) -> int:
+    return (layer.get_input_shape_at(0)[1] or 0) if layer.inbound_nodes else 0

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgepipe.pipeline.export.tflm_limits import MOST_JOINED
-from edgepipe.pipeline.export.unroll import LOOPS
 from edgepipe.pipeline.inspect.doctor import rules
 from edgepipe.pipeline.inspect.doctor.activations import ACTIVATIONS, FLOAT_ISLAND, LOOP, Ops, activation_of, in_float
 from edgepipe.pipeline.inspect.doctor.rules import Cost, Given, Rule, Shape
@@ -121,13 +120,13 @@ def _dense(given: Given) -> int:
 
 
 def _lstm(given: Given) -> Ops:
-    """One operator where TensorFlow's fused form applies; unrolled where asked; otherwise a loop."""
+    """One operator where TensorFlow's fused form applies, otherwise unrolled."""
     settings = given.settings
     usual = activation_of(settings) == "tanh" and settings.get("recurrent_activation") == "sigmoid" and settings.get("use_bias")
-    if settings.get("unroll"):
-        return (*UNROLLED, "LOGISTIC", "TANH")
-    if not usual or settings.get("stateful"):
+    if settings.get("stateful"):
         return (LOOP,)
+    if settings.get("unroll") or not usual:
+        return (*UNROLLED, *ACTIVATIONS[activation_of(settings)], "LOGISTIC", "TANH")
     last = () if settings.get("return_sequences") else ("STRIDED_SLICE",)
     return (*(("REVERSE_V2",) if settings.get("go_backwards") else ()), "UNIDIRECTIONAL_SEQUENCE_LSTM", *last)
 
@@ -160,8 +159,6 @@ def _wrapped(given: Given) -> Kind:
 
 def _bidirectional(given: Given) -> Ops:
     inner = rules.inside(given)
-    if given.settings["layer"]["class_name"] in LOOPS and not inner.settings.get("unroll"):
-        return (LOOP,)  # only recurrent layers that stand by themselves are unrolled
     once = _wrapped(given).ops(inner)
     return ("REVERSE_V2", *once, *once, *(("CONCATENATION",) if given.settings.get("merge_mode") == "concat" else ("ADD",)))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgepipe.diagnosis import Treatment, Verdict
 from edgepipe.pipeline.export.tflm_limits import refusal
-from edgepipe.pipeline.export.unroll import LOOPS, MOST_STEPS
+from edgepipe.pipeline.export.unroll import MOST_STEPS
 from edgepipe.pipeline.inspect.doctor.activations import FLOAT_ISLAND, LOOP, activation_of
 from edgepipe.pipeline.inspect.doctor.lowering import LINEAR, Lowered, is_linear
 from edgepipe.pipeline.rewrites.norms import ACTIVATIONS, PICTURES, PRODUCTS
@@ -148,7 +148,9 @@ def _int8(layer: Lowered) -> Treatment:
 
 def steps_beyond(layer: Lowered) -> int:
     """Return the steps of a loop that is too long to be unrolled, else 0."""
-    if layer.call.kind not in LOOPS or layer.call.settings.get("unroll") or layer.macs is None or not layer.weights:
+    inner = layer.call.settings.get("layer")
+    settings = inner["config"] if isinstance(inner, dict) else layer.call.settings
+    if "UNPACK" not in layer.ops or settings.get("unroll") or layer.macs is None or not layer.weights:
         return 0
     steps = layer.macs // layer.weights
     return steps if steps > MOST_STEPS else 0
