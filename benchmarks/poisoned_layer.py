@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.result import write
 from edgepipe.losses import LayerLoss
 from edgepipe.pipeline.data import Dataset, load
-from edgepipe.pipeline.inspect.quant_error import Twins, find_losses
+from edgepipe.pipeline.inspect.losses.find import Twins, find_losses
 
 SEEDS = 20
 KINDS = ("channel", "weight", "bias", "range")

@@ -17,8 +17,8 @@ from edgepipe.pipeline.export.bundle.contents import plain
 from edgepipe.pipeline.export.micro_arrays import model_source, resolver_header
 from edgepipe.pipeline.export.tflm_ops import resolver_method
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
-from edgepipe.pipeline.inspect.parity_distance import distance, same
-from edgepipe.pipeline.inspect.parity_run import pack, run
+from edgepipe.pipeline.inspect.parity.distance import distance, same
+from edgepipe.pipeline.inspect.parity.run import pack, run
 from edgepipe.pipeline.inspect.verify import requirements, verify
 from edgepipe.pipeline.targets import TARGETS
 

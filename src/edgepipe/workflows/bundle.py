@@ -24,8 +24,8 @@ from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.export.bundle import check, contents, golden, lineage, manifest
 from edgepipe.pipeline.export.micro_arrays import identifier, model_header
 from edgepipe.pipeline.inspect.flatbuffer import read_model
-from edgepipe.pipeline.inspect.parity_inputs import drawn, made_up
-from edgepipe.pipeline.inspect.parity_run import Rows, pack, run
+from edgepipe.pipeline.inspect.parity.inputs import drawn, made_up
+from edgepipe.pipeline.inspect.parity.run import Rows, pack, run
 from edgepipe.pipeline.inspect.verify import requirements, verify
 from edgepipe.pipeline.recipe import Recipe
 from edgepipe.pipeline.targets import TARGETS, Target

@@ -12,7 +12,7 @@ from edgepipe.pipeline.cache import Cache
 from edgepipe.pipeline.data import Dataset, check, load, raise_errors
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.keras_modules import own_modules
-from edgepipe.pipeline.inspect.quant_error import Twins, find_losses
+from edgepipe.pipeline.inspect.losses.find import Twins, find_losses
 from edgepipe.pipeline.recipe import ModelSource, Recipe
 from edgepipe.pipeline.runner import Runner
 from edgepipe.pipeline.worker import Worker

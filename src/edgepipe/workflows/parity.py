@@ -12,8 +12,8 @@ from edgepipe.facts import ModelFacts
 from edgepipe.parity import Parity, Runtime, RuntimeOutcome
 from edgepipe.pipeline.data import load
 from edgepipe.pipeline.inspect.flatbuffer import read_model
-from edgepipe.pipeline.inspect.parity import Question, compare
-from edgepipe.pipeline.inspect.parity_inputs import from_data, made_up
+from edgepipe.pipeline.inspect.parity.compare import Question, compare
+from edgepipe.pipeline.inspect.parity.inputs import from_data, made_up
 from edgepipe.pipeline.targets import TARGETS
 
 SAMPLES = 100

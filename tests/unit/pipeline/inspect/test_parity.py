@@ -14,11 +14,11 @@ from edgepipe.errors import GateMissed, Inconclusive, ModelFileError, ModelRejec
 from edgepipe.parity import Parity, Runtime, RuntimeOutcome
 from edgepipe.pipeline.inspect.flatbuffer import read_facts, read_model
 from edgepipe.pipeline.inspect.graph import read_graph
-from edgepipe.pipeline.inspect.parity import Question, compare
-from edgepipe.pipeline.inspect.parity_cut import cut
-from edgepipe.pipeline.inspect.parity_distance import decisions, distance, same
-from edgepipe.pipeline.inspect.parity_inputs import drawn, made_up
-from edgepipe.pipeline.inspect.parity_run import Part, pack, run
+from edgepipe.pipeline.inspect.parity.compare import Question, compare
+from edgepipe.pipeline.inspect.parity.cut import cut
+from edgepipe.pipeline.inspect.parity.distance import decisions, distance, same
+from edgepipe.pipeline.inspect.parity.inputs import drawn, made_up
+from edgepipe.pipeline.inspect.parity.run import Part, pack, run
 from edgepipe.workflows.parity import require_exact
 
 needs_tflm = pytest.mark.skipif(

@@ -1,0 +1,1 @@
+"""The same inputs in every runtime: who answers alike, how far the others are off, and at which layer they part."""
