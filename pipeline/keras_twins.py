@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeAlias, cast
 
 Tensor: TypeAlias = Any  # a Keras or TensorFlow tensor
@@ -65,49 +66,57 @@ def operation(op: Any) -> Twin:
     import tensorflow as tf
 
     name = type(op).__name__
-    plain: dict[str, Twin] = {
-        "Add": tf.add,
-        "Subtract": tf.subtract,
-        "Multiply": tf.multiply,
-        "Divide": tf.divide,
-        "TrueDivide": tf.divide,
-        "Maximum": tf.maximum,
-        "Minimum": tf.minimum,
-        "Power": tf.pow,
-        "Matmul": tf.matmul,
-        "Square": tf.square,
-        "Negative": tf.negative,
-        "Absolute": tf.abs,
-        "Sqrt": tf.sqrt,
-        "Rsqrt": tf.math.rsqrt,
-        "Exp": tf.exp,
-        "Log": tf.math.log,
-        "Tanh": tf.tanh,
-        "Sigmoid": tf.sigmoid,
-        "Relu": tf.nn.relu,
-        "Relu6": tf.nn.relu6,
-        "Silu": tf.nn.silu,
-        "HardSigmoid": activations()["hard_sigmoid"],
-        "HardSilu": activations()["hard_silu"],
-        "GetItem": lambda x, key: x[key],
-    }
-    reductions: dict[str, Twin] = {"Mean": tf.reduce_mean, "Sum": tf.reduce_sum, "Max": tf.reduce_max, "Min": tf.reduce_min}
-    shaped: dict[str, Callable[[], Twin]] = {
-        "Reshape": lambda: lambda x: tf.reshape(x, [-1 if size is None else size for size in op.newshape]),
-        "Transpose": lambda: lambda x: tf.transpose(x, op.axes),
-        "ExpandDims": lambda: lambda x: tf.expand_dims(x, op.axis),
-        "Squeeze": lambda: lambda x: tf.squeeze(x, op.axis),
-        "Softmax": lambda: lambda x: tf.nn.softmax(x, op.axis),
-        "Concatenate": lambda: lambda xs: tf.concat(xs, op.axis),
-        "Einsum": lambda: lambda *xs: tf.einsum(op.subscripts, *xs),
-    }
-    if name in plain:
-        return plain[name]
-    if name in reductions:
-        return lambda x, *_, **__: reductions[name](x, axis=op.axis, keepdims=op.keepdims)
-    if name in shaped:
-        return shaped[name]()
+    if name in PLAIN:
+        return cast(Twin, attrgetter(PLAIN[name])(tf))
+    if name in SPELT:
+        return activations()[SPELT[name]]
+    if name in REDUCTIONS:
+        reduction = getattr(tf, REDUCTIONS[name])
+        return lambda x, *_, **__: reduction(x, axis=op.axis, keepdims=op.keepdims)
+    if name in SET:
+        return SET[name](tf, op)
     raise NoTwin(f"the operation {name}")
+
+
+# Operations of Keras 3 by their class, and what they are in TensorFlow.
+PLAIN = {
+    "Absolute": "abs",
+    "Add": "add",
+    "Divide": "divide",
+    "Exp": "exp",
+    "Log": "math.log",
+    "Matmul": "matmul",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Multiply": "multiply",
+    "Negative": "negative",
+    "Power": "pow",
+    "Relu": "nn.relu",
+    "Relu6": "nn.relu6",
+    "Rsqrt": "math.rsqrt",
+    "Sigmoid": "sigmoid",
+    "Silu": "nn.silu",
+    "Sqrt": "sqrt",
+    "Square": "square",
+    "Subtract": "subtract",
+    "Tanh": "tanh",
+    "TrueDivide": "divide",
+}
+SPELT = {"HardSigmoid": "hard_sigmoid", "HardSilu": "hard_silu", "HardTanh": "hard_tanh"}
+REDUCTIONS = {"Max": "reduce_max", "Mean": "reduce_mean", "Min": "reduce_min", "Sum": "reduce_sum"}
+# Those with settings of their own: from TensorFlow and the operation to the twin.
+SET: dict[str, Callable[[Any, Any], Twin]] = {
+    "Clip": lambda tf, op: lambda x: tf.clip_by_value(x, op.x_min, op.x_max),
+    "Concatenate": lambda tf, op: lambda xs: tf.concat(xs, op.axis),
+    "Einsum": lambda tf, op: lambda *xs: tf.einsum(op.subscripts, *xs),
+    "ExpandDims": lambda tf, op: lambda x: tf.expand_dims(x, op.axis),
+    "GetItem": lambda tf, op: lambda x, key: x[key],
+    "Reshape": lambda tf, op: lambda x: tf.reshape(x, [-1 if size is None else size for size in op.newshape]),
+    "Softmax": lambda tf, op: lambda x: tf.nn.softmax(x, op.axis),
+    "Squeeze": lambda tf, op: lambda x: tf.squeeze(x, op.axis),
+    "Transpose": lambda tf, op: lambda x: tf.transpose(x, op.axes),
+}
+OPERATIONS = frozenset({*PLAIN, *SPELT, *REDUCTIONS, *SET})
 
 
 def layer(old: Any) -> Twin:

@@ -71,6 +71,15 @@ CODES: dict[str, Explanation] = {
             "Compress the part with the one output that matters, or only convert: `edgepipe quantize --mode int8` without --test.",
         ),
         _code(
+            "EP107",
+            ERROR,
+            "an operation that Keras 2 does not have",
+            "TF-MOT works on Keras 2, so a Keras 3 model is built again there, part by part. For this operation on tensors"
+            " there is nothing to build it from.",
+            "keras.ops.top_k(x, 3)",
+            "Leave it to the code around the model, or write it in arithmetic and the older layers.",
+        ),
+        _code(
             "EP201",
             ERROR,
             "TFLite has no operator for it",

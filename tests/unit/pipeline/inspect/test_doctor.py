@@ -92,6 +92,7 @@ SICK: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
     "EP104": (chain(entry(2, 8, 8), conv(data_format="channels_first")), "conv", {}),
     "EP105": (chain(entry(4), dense(dtype=MIXED)), "dense", {}),
     "EP106": (functional(entry(4), dense("x", name="a"), dense("x", name="b"), outputs=("a", "b")), "", {}),
+    "EP107": (functional(entry(4), layer("TopK", "x", module="keras.src.ops.nn", k=2), dense("topk")), "topk", {}),
     "EP201": (
         chain(entry(4, 4, 4, 2), layer("MaxPooling3D", **POOL | {"pool_size": [2] * 3, "strides": [2] * 3})),
         "maxpooling3d",
