@@ -21,6 +21,7 @@ PARTS = (
     "doctor_speed",
     "parity",
     "poisoned_layer",
+    "technique_curves",
 )
 
 if __name__ == "__main__":
