@@ -22,6 +22,7 @@ from edgepipe.pipeline.data.ports import plain_name
 from edgepipe.pipeline.export.converter import finished, prepared
 from edgepipe.pipeline.export.disguise import disguised, revealed
 from edgepipe.pipeline.export.islands import without_islands
+from edgepipe.pipeline.export.lstm_scale import with_state_scale
 from edgepipe.pipeline.export.spelling import spelt_out
 from edgepipe.pipeline.export.unroll import unrolled
 from edgepipe.pipeline.inspect.graph import read_graph
@@ -72,7 +73,7 @@ def quantised(
         if dtype == "int16x8":
             return _int16x8(ranged, accept, give, per_channel)
         nodes = nodes_of(ranged, layers, float_layers)
-        whole = revealed(_int8(disguised(ranged), accept, give, per_channel, nodes))
+        whole = with_state_scale(revealed(_int8(disguised(ranged), accept, give, per_channel, nodes)))
         return whole if nodes else without_islands(whole)
 
     converter.quantise = quantise
