@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from edgepipe.records import CompressionRecord, TrainingHistory
 from edgepipe.reports.render.charts import Scale, Tick, ticks
 
-HEIGHT = 110
+HEIGHT = 130
+BAND = 17  # pixels above and below the lines, for the numbers of the axis
 SHOWN = (("loss", "training"), ("val_loss", "validation"))
 
 
@@ -63,7 +64,7 @@ def _training(stage: str, history: TrainingHistory) -> Training | None:
 
 def _curve(kind: str, values: Sequence[float | None], history: TrainingHistory, across: Scale, up: Scale) -> Curve:
     def place(index: int, value: float) -> tuple[float, float]:
-        return across.x(1 + index * history.stride), round(HEIGHT * (1 - up.x(value) / 100), 1)
+        return across.x(1 + index * history.stride), round(BAND + (HEIGHT - 2 * BAND) * (1 - up.x(value) / 100), 1)
 
     known = [value for value in values if value is not None]
     at = (history.kept_epoch - 1) // history.stride if history.kept_epoch else len(values) - 1

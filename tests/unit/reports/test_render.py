@@ -333,25 +333,25 @@ def test_a_training_is_drawn_with_the_epoch_that_was_kept(compression: Compressi
     (drawn,) = curves.trainings(trained(compression))
     assert drawn.stage == compression.rows[-1].stage and drawn.summary == "3 epochs, the weights of epoch 2 kept"
     assert [(curve.kind, curve.path) for curve in drawn.curves] == [
-        ("training", "M0 0L50 55L100 110"),
-        ("validation", "M0 22L50 66L100 44"),
+        ("training", "M0 17L50 65L100 113"),
+        ("validation", "M0 36.2L50 74.6L100 55.4"),
     ]
-    assert [curve.kept for curve in drawn.curves] == [(50.0, 55.0), (50.0, 66.0)]
+    assert [curve.kept for curve in drawn.curves] == [(50.0, 65.0), (50.0, 74.6)]
     assert "0.4 where the weights were kept" in drawn.curves[1].tip
     text = html_report([trained(compression)], [])
-    assert "M0 22L50 66L100 44" in text and "on the validation data" in text
+    assert "M0 36.2L50 74.6L100 55.4" in text and "on the validation data" in text
 
 
 def test_a_loss_that_is_no_number_is_a_gap_and_is_counted(compression: CompressionRecord) -> None:
     (drawn,) = curves.trainings(trained(compression, curves={"loss": (1.0, None, 0.0)}, kept_epoch=None))
-    assert drawn.curves[0].path == "M0 0M100 110"
+    assert drawn.curves[0].path == "M0 17M100 113"
     assert "1 were no numbers" in drawn.curves[0].tip
     assert curves.trainings(trained(compression, curves={"loss": (None,)})) == ()
 
 
 def test_a_thinned_curve_keeps_its_epochs(compression: CompressionRecord) -> None:
     (drawn,) = curves.trainings(trained(compression, epochs=5, stride=2, curves={"loss": (1.0, 0.5, 0.0)}, kept_epoch=None))
-    assert drawn.curves[0].path == "M0 0L50 55L100 110" and drawn.summary == "5 epochs"
+    assert drawn.curves[0].path == "M0 17L50 65L100 113" and drawn.summary == "5 epochs"
 
 
 def test_without_training_nothing_is_said_of_it(compression: CompressionRecord) -> None:
