@@ -301,6 +301,7 @@ def child() -> None:
     import tf_keras
 
     from edgepipe.pipeline.inspect.keras_archive import read_archive
+    from edgepipe.pipeline.keras_bridge import without_training
 
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
@@ -308,10 +309,13 @@ def child() -> None:
         try:
             if how == "unsafe":
                 keras.models.load_model(name, safe_mode=False)
-            elif read_archive(Path(name)).is_keras_3:
-                keras.models.load_model(name, safe_mode=True)
             else:
-                tf_keras.models.load_model(name)
+                archive = read_archive(Path(name))
+                with without_training(Path(name), archive) as plain:
+                    if archive.is_keras_3:
+                        keras.models.load_model(plain, compile=False, safe_mode=True)
+                    else:
+                        tf_keras.models.load_model(plain, compile=False)
             outcome = "loads"
         except Exception as exc:  # noqa: BLE001  whatever Keras raises is an outcome here
             outcome = f"raises {type(exc).__name__}"

@@ -1,23 +1,21 @@
-"""What a model was compiled with, as plain values, and the losses, metrics and optimisers made of such values. In the worker only.
+"""What a model was compiled with, read as plain values from what Keras wrote of it, whatever code that may name.
 
-A setting is a name, a map of `name` and parameters, or `module:function`: "mse", {"name": "SGD", "momentum": 0.9}, "mine:focal".
-Keras 3 and Keras 2 write different configurations; a setting holds only what Keras 2 takes, and says nothing of which wrote it.
+Keras 3 and Keras 2 write different configurations; the settings made of them hold only what Keras 2 takes, and say nothing of
+which wrote them. In the worker only.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from edgepipe.documents import suggestion
-from edgepipe.errors import RecipeError
 from edgepipe.events import Note
-from edgepipe.pipeline.user_code import failed, is_code, load_code
-
-Setting: TypeAlias = str | dict[str, Any]
+from edgepipe.pipeline.compiling import CHOSEN_BY_LABELS, Setting, class_named
+from edgepipe.pipeline.inspect.keras_classes import EVERY_CLASS, FUNCTION_MODULES, FUNCTIONS, LOSSES, METRICS, OPTIMIZERS, printable
+from edgepipe.pipeline.inspect.keras_modules import defined_in
 
 # The schedule is the stage's; averages of weights would undo zeros and clusters; the rest is about how to compute, not what.
 NOT_CARRIED = {
@@ -33,168 +31,184 @@ NOT_CARRIED = {
 }
 # Keras 3's names for what Keras 2 does by another name: the mean over the batch.
 REDUCTIONS = {"mean": "sum_over_batch_size", "mean_with_sample_weight": "sum_over_batch_size", "auto": "sum_over_batch_size"}
+LARGEST = 10_000  # number in a parameter: MeanIoU keeps the square of it
 
-CHOSEN_BY_LABELS = ("accuracy", "acc", "crossentropy", "ce")  # metrics: which one is meant, Keras tells by labels and outputs
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A loss, metric or optimiser that could not be taken over; `module` is where it comes from, '' where that is not told."""
+
+    key: str
+    """Of a recipe's `train`: loss, metrics or optimizer."""
+    name: str
+    module: str = ""
+    allowed: bool = False
+    """True where the user allowed its module, which holds nothing of the name that Keras 2 can train with."""
+
+    def __str__(self) -> str:
+        part = {"loss": "loss", "metrics": "metric", "optimizer": "optimiser"}[self.key]
+        place = f" of {self.module:.80}" if self.is_own and self.module else ""
+        return f'{part} "{self.name:.80}"{place}' + (" (none of Keras 2)" if self.allowed else "")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is somebody's own, and not a younger Keras's."""
+        is_keras = self.module.partition(".")[0] in ("keras", "tf_keras") or self.name in FUNCTIONS | EVERY_CLASS
+        return not is_keras
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A model's own loss, metrics and optimiser; None where it has none. `lost`: what could not be taken over, one line each."""
+    """A model's own loss, metrics and optimiser; None where it has none. `lost`: what could not be taken over."""
 
     loss: Setting | None = None
     metrics: tuple[Setting, ...] = ()
     optimizer: Setting | None = None
     learning_rate: float | None = None
-    lost: tuple[str, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
 def compiled_with(model: Any) -> Compiled:
-    """Return what a model of either Keras was compiled with. A schedule's learning rate is its first, or its warm-up's goal."""
-    import tf_keras
+    """Return what a model in hand, of either Keras, was compiled with."""
+    return read_compiled(model.get_compile_config() if hasattr(model, "get_compile_config") else None)
 
-    config = (model.get_compile_config() if hasattr(model, "get_compile_config") else None) or {}
-    lost: list[str] = []
 
-    def setting(value: Any, kinds: Any, what: str) -> Setting | None:
-        if (found := _setting(value, kinds)) is None and value is not None:
-            lost.append(f"{what} {_named(value)}")
+def read_compiled(training: object, modules: frozenset[str] = frozenset()) -> Compiled:
+    """Return what a model was compiled with, from what either Keras wrote of it; nothing of that is built.
+
+    Only names of Keras's own are taken, with plain values, and what the user's own `modules` define themselves. A schedule's
+    learning rate is its first, or its warm-up's goal.
+    """
+    config = training if isinstance(training, dict) else {}
+    lost: list[Lost] = []
+
+    def setting(value: Any, key: str) -> Setting | None:
+        found = _setting(value, key)
+        found = _own_setting(value, modules) if found is None else found
+        if found is None and value is not None:
+            lost.append(_lost(value, key, modules))
         return found
 
-    optimizer = _inner(config.get("optimizer"))
+    optimizer = _inner(config.get("optimizer") or config.get("optimizer_config"))  # the second is that of .h5 and SavedModel
     losses = list(_leaves(config.get("loss")))
-    metrics = [
-        setting(value, tf_keras.metrics, "metric")
-        for part in ("metrics", "weighted_metrics")
-        for value in _leaves(config.get(part))
-    ]
+    loss = setting(losses[0], "loss") if len(losses) == 1 else None
+    metrics = [setting(value, "metrics") for part in ("metrics", "weighted_metrics") for value in _leaves(config.get(part))]
     return Compiled(
-        loss=setting(losses[0], tf_keras.losses, "loss") if len(losses) == 1 else None,
+        loss=loss,
         metrics=tuple(metric for metric in metrics if metric is not None),
-        optimizer=setting(optimizer, tf_keras.optimizers, "optimiser"),
+        optimizer=setting(optimizer, "optimizer"),
         learning_rate=_learning_rate(optimizer),
-        lost=tuple(lost),
+        lost=tuple(dict.fromkeys(lost)),
     )
 
 
-def compile_like(model: Any, copy: Any) -> tuple[str, ...]:
-    """Compile a tf_keras `copy` as `model` was, as far as Keras 2 can; return what it cannot, one line each."""
-    found = compiled_with(model)
-    if found.loss is not None or found.optimizer is not None:
-        copy.compile(
-            make_optimizer(found.optimizer or "Adam", found.learning_rate or 1e-3, Path()),
-            make_loss(found.loss, Path()) if found.loss is not None else None,
-            metrics=make_metrics(found.metrics, Path()),
-        )
-    return found.lost
+def not_taken_over(lost: Sequence[Lost]) -> Note:
+    """Return the warning for what could not be taken over, with what to write instead."""
+    text = f"the model was compiled with {', '.join(map(str, lost))}, which "
+    own = {each.key: each for each in lost if each.is_own}
+    if not own:
+        return Note(warning=True, text=f"{text}Keras 2 does not know; the recipe can name others under train")
+    text += "is left out, since a model's code is not run. To train with it, write in a recipe train: {"
+    text += ", ".join(f"{key}: [{_spec(each)}]" if key == "metrics" else f"{key}: {_spec(each)}" for key, each in own.items()) + "}"
+    modules = dict.fromkeys(each.module for each in lost if each.is_own and each.module and not each.allowed)
+    return Note(warning=True, text=text + "".join(f", or give --allow-module {module:.80}" for module in modules))
 
 
-def not_taken_over(lost: Sequence[str]) -> Note:
-    """Return the warning for what `Compiled.lost` lists."""
-    text = f"the model was compiled with {', '.join(lost)}, which Keras 2 does not know; the recipe can name others under train"
-    return Note(warning=True, text=text)
+def _spec(lost: Lost) -> str:
+    return f"{lost.module or 'module'}:{lost.name if lost.name.isidentifier() else 'function'}"
 
 
-def make_loss(setting: Setting, base: Path) -> Any:
-    """Return the loss that a setting means. Raises RecipeError."""
+def _setting(value: Any, key: str) -> Setting | None:
+    """Return a serialised object of either Keras as a setting; None where Keras 2 has nothing of the name, or it is not Keras's."""
     import tf_keras
 
-    return _made(setting, base, "loss", tf_keras.losses)
-
-
-def make_metrics(settings: Sequence[Setting], base: Path) -> list[Any]:
-    """Return the metrics that settings mean, fresh ones: a metric keeps count. Raises RecipeError."""
-    import tf_keras
-
-    return [_made(setting, base, "metrics", tf_keras.metrics) for setting in settings]
-
-
-def make_optimizer(setting: Setting, learning_rate: Any, base: Path) -> Any:
-    """Return the optimiser with this learning rate, a number or a schedule. A function of the user's is called with it."""
-    import tf_keras
-
-    if is_code(setting):
-        assert isinstance(setting, str)
-        try:
-            made = load_code(setting, base)(learning_rate)
-        except RecipeError:
-            raise
-        except Exception as exc:  # the user's own code may raise anything
-            raise failed(setting, exc) from exc
-        if not isinstance(made, tf_keras.optimizers.Optimizer):
-            raise RecipeError(f"{setting} gave {_kind(made)}, not an optimiser of Keras 2", todo="from tf_keras import optimizers")
-        return made
-    named = {"name": setting} if isinstance(setting, str) else setting
-    return _made({**named, "learning_rate": learning_rate}, base, "optimizer", tf_keras.optimizers)
-
-
-def _made(setting: Setting, base: Path, what: str, kinds: Any) -> Any:
-    if isinstance(setting, str) and is_code(setting):
-        made = load_code(setting, base)
-        return made() if isinstance(made, type) else made
-    named = {"name": setting} if isinstance(setting, str) else setting
-    name = str(named.get("name"))
-    if isinstance(setting, str) and what == "metrics" and name in CHOSEN_BY_LABELS:
-        return name
-    if isinstance(setting, str) and _class(kinds, name) is None and callable(function := getattr(kinds, name, None)):
-        return function
-    if (kind := _class(kinds, name)) is None:
-        raise RecipeError(
-            f'train.{what}: Keras 2 has no "{name}".{suggestion(name, _names(kinds))}',
-            todo="Name one of Keras 2, a map of `name` and its parameters, or your own as module:function.",
-        )
-    try:
-        return kind(**{key: value for key, value in named.items() if key != "name"})
-    except (ValueError, TypeError) as exc:
-        raise RecipeError(f"train.{what}: {name} cannot be made: {str(exc).splitlines()[0][:200]}") from exc
-
-
-def _setting(value: Any, kinds: Any) -> Setting | None:
-    """Return a serialised object of either Keras as a setting; None where Keras 2 has nothing of the name."""
+    kinds, classes = {
+        "loss": (tf_keras.losses, LOSSES),
+        "metrics": (tf_keras.metrics, METRICS),
+        "optimizer": (tf_keras.optimizers, OPTIMIZERS),
+    }[key]
     if isinstance(value, str):
-        return value if _known(kinds, value) else None
+        function = value in FUNCTIONS and callable(getattr(kinds, value, None))
+        chosen = key == "metrics" and value in CHOSEN_BY_LABELS
+        return value if chosen or function or class_named(kinds, value, classes) is not None else None
     if not isinstance(value, dict):
         return None
-    config = value.get("config")
-    if value.get("class_name") == "function":
-        return _setting(config, kinds)
-    if not isinstance(config, dict) or value.get("registered_name") not in (None, value.get("class_name")):
+    config, name = value.get("config"), str(value.get("class_name")).removeprefix("Custom>")  # Keras 2's own, in a .h5
+    if name == "function":
+        return _setting(config, key) if isinstance(config, str) and value.get("module") in FUNCTION_MODULES else None
+    if not isinstance(config, dict) or not _is_keras(value.get("module")):
         return None
-    if value.get("class_name") == "MeanMetricWrapper":
-        return _setting(config.get("fn"), kinds)
-    if (kind := _class(kinds, str(value.get("class_name")))) is None:
+    if value.get("registered_name") not in (None, name):
         return None
-    taken = set(inspect.signature(kind.__init__).parameters) - NOT_CARRIED
-    kept = {key: REDUCTIONS.get(given, given) if key == "reduction" else given for key, given in config.items() if key in taken}
-    return {"name": kind.__name__, **{key: given for key, given in kept.items() if given is not None}}
+    if name == "MeanMetricWrapper":
+        return _setting(config.get("fn"), key)
+    kind = class_named(kinds, name, classes)
+    found = None if kind is None else _with_values(kind.__name__, kind, config)
+    if found is not None:
+        try:
+            kind(**{key: given for key, given in found.items() if key != "name"})
+        except (ValueError, TypeError, AttributeError, KeyError):  # parameters that Keras 2 does not take
+            return None
+    return found
 
 
-def _class(kinds: Any, name: str) -> Any:
-    """Return the class that a name means, whatever its case and underscores: sgd, SGD, CategoricalCrossentropy."""
-    plain = name.replace("_", "").lower()
-    return next((getattr(kinds, other) for other in _names(kinds) if other.lower() == plain), None)
+def _is_keras(module: object) -> bool:
+    return module is None or (isinstance(module, str) and module.partition(".")[0] in ("keras", "tf_keras"))
 
 
-def _names(kinds: Any) -> list[str]:
-    return [name for name in dir(kinds) if name[:1].isupper() and isinstance(getattr(kinds, name), type)]
+def _own_setting(value: Any, modules: frozenset[str]) -> Setting | None:
+    """Return a serialised object of the user's own modules as a setting. Keras does not say where a function came from."""
+    import tf_keras
+
+    if not isinstance(value, dict) or not modules:
+        return None
+    config, name, module = value.get("config"), str(value.get("class_name")), value.get("module")
+    if name == "MeanMetricWrapper":
+        return _own_setting(_config(value).get("fn"), modules)
+    if name == "function":
+        places = [place for place in sorted(modules) if isinstance(config, str) and config in defined_in(place)]
+        return f"{places[0]}:{config}" if len(places) == 1 else None
+    if module not in modules or not isinstance(config, dict):
+        return None
+    kind = defined_in(module).get(name)
+    bases = (tf_keras.losses.Loss, tf_keras.metrics.Metric, tf_keras.optimizers.Optimizer)
+    return _with_values(f"{module}:{name}", kind, config) if isinstance(kind, type) and issubclass(kind, bases) else None
 
 
-def _known(kinds: Any, name: str) -> bool:
-    return name in CHOSEN_BY_LABELS or callable(getattr(kinds, name, None)) or _class(kinds, name) is not None
+def _with_values(name: str, kind: Any, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Return `name` with the parameters that `kind` takes; None where one of them is no plain value, or takes much memory."""
+    parameters = inspect.signature(kind.__init__).parameters
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    taken = {key: value for key, value in config.items() if (open_ended or key in parameters) and key not in NOT_CARRIED}
+    kept = {key: REDUCTIONS.get(given, given) if key == "reduction" else given for key, given in taken.items()}
+    if not all(map(_is_plain, kept.values())):
+        return None
+    return {"name": name, **{key: given for key, given in kept.items() if given is not None}}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) <= LARGEST and all(map(_is_plain, value))
+    return abs(value) <= LARGEST if isinstance(value, int | float) else value is None or isinstance(value, str)
+
+
+def _config(value: Any) -> dict[str, Any]:
+    config = value.get("config") if isinstance(value, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 def _inner(optimizer: Any) -> Any:
     """Return the optimiser inside one that scales the loss for float16."""
     if isinstance(optimizer, dict) and optimizer.get("class_name") == "LossScaleOptimizer":
-        return (optimizer.get("config") or {}).get("inner_optimizer")
+        return _config(optimizer).get("inner_optimizer")
     return optimizer
 
 
 def _learning_rate(optimizer: Any) -> float | None:
-    rate = (optimizer.get("config") or {}).get("learning_rate") if isinstance(optimizer, dict) else None
+    rate = _config(optimizer).get("learning_rate")
     if isinstance(rate, dict):
-        schedule = rate.get("config") or {}
-        rate = schedule.get("warmup_target") or schedule.get("initial_learning_rate")
-    return float(rate) if isinstance(rate, int | float) else None
+        rate = _config(rate).get("warmup_target") or _config(rate).get("initial_learning_rate")
+    return float(rate) if isinstance(rate, int | float) and 0 < rate < math.inf else None
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -209,11 +223,12 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _named(value: Any) -> str:
-    config = value.get("config") if isinstance(value, dict) else None
-    named = config if isinstance(config, str) else value.get("class_name") if isinstance(value, dict) else value
-    return f'"{named!s:.80}"'
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__module__}.{type(value).__name__}"
+def _lost(value: Any, key: str, modules: frozenset[str]) -> Lost:
+    if not isinstance(value, dict):
+        return Lost(key=key, name=printable(str(value)))
+    name, module = value.get("class_name"), value.get("module")
+    if name == "MeanMetricWrapper":
+        return _lost(_config(value).get("fn"), key, modules)
+    place = printable(module) if isinstance(module, str) and module not in ("builtins", "__main__") else ""
+    name = value.get("config") if name == "function" else name
+    return Lost(key=key, name=printable(str(name)), module=place, allowed=place in modules)

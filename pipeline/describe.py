@@ -14,7 +14,7 @@ SEED = 0
 
 def describe(*, emit: Emit, source: str, base: str, trusted: bool) -> dict[str, Any]:
     """Return the configuration of a SavedModel, `.h5` or `module:function`, as a `.keras` file would hold it."""
-    return {"config": json.loads(load_model(source, Path(base), emit, trusted=trusted).to_json())}
+    return {"config": json.loads(load_model(source, Path(base), emit, trusted=trusted).model.to_json())}
 
 
 def convert_int8(*, emit: Emit, source: str, base: str, trusted: bool, data: str | None, samples: int, to: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def convert_int8(*, emit: Emit, source: str, base: str, trusted: bool, data: str
     from edgepipe.pipeline.export.tflite import convert
     from edgepipe.pipeline.keras_rebuild import probes
 
-    model = load_model(source, Path(base), emit, trusted=trusted)
+    model = load_model(source, Path(base), emit, trusted=trusted).model
     if data is not None:
         known = Dataset.open(Path(data))
         calibration = known.take(range(min(samples, known.samples)))

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.events import Emit, silent
+from edgepipe.pipeline.compiled import Compiled, compiled_with, read_compiled
 from edgepipe.pipeline.inspect.admission import admit, is_function
 from edgepipe.pipeline.inspect.keras_archive import KerasArchive
 from edgepipe.pipeline.inspect.keras_modules import check_objects
+from edgepipe.pipeline.inspect.saved_model import training_of
 from edgepipe.pipeline.keras_rebuild import rebuild, subclassed
 
 
-def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False, modules: frozenset[str] = frozenset()) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A functional tf_keras model, and what the one it came from was compiled with: no model from a file is compiled itself."""
+
+    model: Any
+    compiled: Compiled
+
+
+def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False, modules: frozenset[str] = frozenset()) -> Loaded:
     """Return the tf_keras model behind a `.keras` file, a SavedModel folder, `module:function`, or a trusted `.h5`.
 
-    A file is looked at once more where it is loaded, whatever was done before. Raises ModelFileError, or UnsupportedModel
-    naming the layers; also where the rebuilt model computes something else.
+    A file is looked at once more where it is loaded, whatever was done before. Keras is never given what a file says of its
+    training: that is read here. Raises ModelFileError, or UnsupportedModel naming the layers; also where the rebuilt model
+    computes something else.
     """
     path = base / source
     if is_function(source, base):
@@ -28,26 +46,46 @@ def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False, mo
     if archive is not None and modules:
         check_objects(archive.config, modules)
     if path.is_dir():
-        return _saved_model(path)
-    return _from_archive(path, archive, emit) if archive else _from_hdf5(path, source, emit)
+        return _saved_model(path, modules)
+    return _from_archive(path, archive, modules, emit) if archive else _from_hdf5(path, source, modules, emit)
 
 
-def _from_archive(path: Path, archive: KerasArchive, emit: Emit) -> Any:
+def _from_archive(path: Path, archive: KerasArchive, modules: frozenset[str], emit: Emit) -> Loaded:
     import tf_keras
 
+    compiled = read_compiled(archive.training, modules)
     try:
-        if not archive.is_keras_3:
-            return tf_keras.models.load_model(path)
-        import keras
+        with without_training(path, archive) as plain:
+            if not archive.is_keras_3:
+                return Loaded(model=tf_keras.models.load_model(plain, compile=False), compiled=compiled)
+            import keras
 
-        return rebuild(keras.models.load_model(path, safe_mode=True), emit)
+            return Loaded(model=rebuild(keras.models.load_model(plain, compile=False, safe_mode=True), emit), compiled=compiled)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, IndexError) as exc:
         raise ModelFileError(
             f"{path} cannot be loaded: {_first_line(exc)}", cause="the file is damaged, or needs code it does not carry"
         ) from exc
 
 
-def _from_hdf5(path: Path, source: str, emit: Emit) -> Any:
+@contextmanager
+def without_training(path: Path, archive: KerasArchive) -> Iterator[Path]:
+    """Yield a file of the same model in which no model within it is compiled: those Keras builds, whatever it is told."""
+    if not archive.inner_training:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="edgepipe-model-") as folder, zipfile.ZipFile(path) as given:
+        plain = Path(folder) / "plain.keras"
+        with zipfile.ZipFile(plain, "w") as made:
+            for name in given.namelist():
+                if name == "config.json":
+                    made.writestr(name, json.dumps(archive.config))
+                    continue
+                with given.open(name) as content, made.open(name, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(content, copy)
+        yield plain
+
+
+def _from_hdf5(path: Path, source: str, modules: frozenset[str], emit: Emit) -> Loaded:
     """Return the model in a trusted `.h5`, by the Keras that wrote it."""
     import h5py
     import tf_keras
@@ -55,24 +93,25 @@ def _from_hdf5(path: Path, source: str, emit: Emit) -> Any:
     try:
         with h5py.File(path, "r") as file:
             version = str(file.attrs.get("keras_version", "2"))
+            compiled = read_compiled(json.loads(file.attrs.get("training_config", "null")), modules)
         if not version.startswith("3"):
-            return adopt(tf_keras.models.load_model(path), source, emit)
+            return Loaded(model=adopt(tf_keras.models.load_model(path, compile=False), source, emit), compiled=compiled)
         import keras
 
-        return adopt(keras.models.load_model(path), source, emit)
+        return Loaded(model=adopt(keras.models.load_model(path, compile=False), source, emit), compiled=compiled)
     except (ValueError, TypeError, KeyError, OSError, AttributeError, IndexError) as exc:
         raise ModelFileError(
             f"{path} cannot be loaded: {_first_line(exc)}", cause="the file is damaged, or needs code it does not carry"
         ) from exc
 
 
-def _saved_model(path: Path) -> Any:
+def _saved_model(path: Path, modules: frozenset[str]) -> Loaded:
     import tf_keras
 
     if not (path / "saved_model.pb").is_file():
         raise ModelFileError(f"{path} is a folder without a saved_model.pb", cause="this is not a SavedModel")
     try:
-        model = tf_keras.models.load_model(path)
+        model = tf_keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, AttributeError, KeyError) as exc:
         raise ModelFileError(
             f"{path} cannot be loaded: {_first_line(exc)}", cause="the SavedModel is damaged or incomplete"
@@ -83,10 +122,10 @@ def _saved_model(path: Path) -> Any:
             cause="it was exported for serving only",
             todo="Save the Keras model itself: model.save('model.keras').",
         )
-    return model
+    return Loaded(model=model, compiled=read_compiled(training_of(path), modules))
 
 
-def _from_function(source: str, base: Path, emit: Emit) -> Any:
+def _from_function(source: str, base: Path, emit: Emit) -> Loaded:
     module_name, _, function_name = source.partition(":")
     sys.path.insert(0, str(base))
     try:
@@ -97,7 +136,7 @@ def _from_function(source: str, base: Path, emit: Emit) -> Any:
         ) from exc
     finally:
         sys.path.remove(str(base))
-    return adopt(model, source, emit)
+    return Loaded(model=adopt(model, source, emit), compiled=compiled_with(model))
 
 
 def adopt(model: Any, source: str, emit: Emit) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from edgepipe.errors import UnsupportedModel
 from edgepipe.events import Emit, Note
 from edgepipe.pipeline import keras_twins
-from edgepipe.pipeline.compiled import compile_like, not_taken_over
 from edgepipe.pipeline.keras_twins import NoTwin, Twin
 
 TOLERANCE = 1e-5  # max|a - b| <= TOLERANCE * max(1, max|a|)
@@ -19,7 +18,7 @@ PROBES = 16
 
 
 def rebuild(model: Any, emit: Emit) -> Any:
-    """Return a tf_keras copy of a functional or sequential Keras 3 model, after proving that both compute the same.
+    """Return a tf_keras copy of a functional or sequential Keras 3 model, not compiled, after proving that both compute the same.
 
     Raises UnsupportedModel that lists every layer and operation without a twin in Keras 2, or the difference found.
     """
@@ -44,8 +43,6 @@ def rebuild(model: Any, emit: Emit) -> Any:
             cause="a layer that means something else in Keras 2",
             todo="Please report it with the model's summary().",
         )
-    if lost := compile_like(model, copy):
-        emit(not_taken_over(lost))
     return copy
 
 

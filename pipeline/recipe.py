@@ -65,7 +65,8 @@ class TrainSpec:
     callbacks that set it."""
     loss: str | dict[str, Any] = "from_model"
     """A Keras loss: its name; a map of `name` and parameters, such as `{name: CategoricalCrossentropy, label_smoothing: 0.1}`; or
-    `module:function`. `from_model`: the one the model was compiled with, else the usual one for its last layer and the labels."""
+    `module:function`, also as the `name`. `from_model`: the one the model was compiled with, else the usual one for its last
+    layer and the labels."""
     optimizer: str | dict[str, Any] = "from_model"
     """A Keras optimiser: its name, a map such as `{name: SGD, momentum: 0.9}`, or `module:function`, called with the learning rate.
     `from_model`: the one the model was compiled with, its settings but not its state, else Adam; averaged weights are left out."""
@@ -87,9 +88,9 @@ class TrainSpec:
     def code(self) -> dict[str, str]:
         """Every `module:function` in it, by its key."""
         settings = {"loss": self.loss, "optimizer": self.optimizer, "augment": self.augment, "fit": self.fit}
-        found = {f"train.{key}": value for key, value in settings.items() if isinstance(value, str) and is_code(value)}
-        metrics = () if isinstance(self.metrics, str) else self.metrics
-        found |= {f"train.metrics.{number}": spec for number, spec in enumerate(metrics) if isinstance(spec, str) and is_code(spec)}
+        settings |= {f"metrics.{number}": spec for number, spec in enumerate(() if isinstance(self.metrics, str) else self.metrics)}
+        named = {key: value.get("name") if isinstance(value, dict) else value for key, value in settings.items()}
+        found = {f"train.{key}": name for key, name in named.items() if isinstance(name, str) and is_code(name)}
         return found | {f"train.callbacks.{number}": callback for number, callback in enumerate(self.callbacks)}
 
 

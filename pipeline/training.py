@@ -13,7 +13,7 @@ from edgepipe.events import Emit, Note, step
 from edgepipe.facts import Claim
 from edgepipe.pipeline.batches import batches, class_weights
 from edgepipe.pipeline.cache import Cache
-from edgepipe.pipeline.compiled import Setting, make_loss, make_metrics, make_optimizer
+from edgepipe.pipeline.compiling import Setting, compile_for_saving, make_loss, make_metrics, make_optimizer
 from edgepipe.pipeline.data import Dataset
 from edgepipe.pipeline.data.meaning import Meaning, meaning
 from edgepipe.pipeline.precision import mixed_twin
@@ -118,6 +118,12 @@ class Workbench:
         weights = class_weights(data, model.output_shape[-1], wanted) if wanted else None
         return batches(data, self.train.batch_size, seed=self.seed, weights=weights, augment=trainer.augment())
 
+    def keep_settings(self, model: KerasModel) -> None:
+        """Compile a finished model with what it was trained with, so that its file says so to whoever opens it next."""
+        metrics = () if isinstance(self.train.metrics, str) else self.train.metrics
+        if self.train.loss != "from_model":
+            compile_for_saving(model, self.train.loss, metrics, self.train.optimizer, self.learning_rate, self.base)
+
     def tflite(self, model: KerasModel, dtype: str) -> bytes:
         """Return the model as a `.tflite` of this dtype, its batch fixed to 1."""
         from edgepipe.pipeline.export.tflite import convert
@@ -146,5 +152,5 @@ def loss_for(model: KerasModel, data: Dataset | None, own: Setting | None, emit:
         sparse = "" if kind is Meaning.ONE_HOT else "Sparse"
         guess = {"name": f"{sparse}CategoricalCrossentropy", "from_logits": activation != "softmax"}
     name = guess if isinstance(guess, str) else f"{guess['name']}(from_logits={guess['from_logits']})"
-    emit(Note(text=f"the model was saved without a loss; training uses {name}, from its last layer and the labels"))
+    emit(Note(text=f"no loss came with the model; training uses {name}, from its last layer and the labels"))
     return guess

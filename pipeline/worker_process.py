@@ -93,7 +93,8 @@ def _load(
 ) -> dict[str, Any]:
     """Load any Keras model, prove that its rebuilt copy is the same, write it and its float file."""
     from edgepipe.events import step
-    from edgepipe.pipeline.compiled import compiled_with, make_loss, not_taken_over
+    from edgepipe.pipeline.compiled import not_taken_over
+    from edgepipe.pipeline.compiling import compile_for_saving, make_loss
     from edgepipe.pipeline.export.tflite import convert
     from edgepipe.pipeline.keras_bridge import load_model
     from edgepipe.pipeline.rewrites import rewritten
@@ -101,7 +102,8 @@ def _load(
     from edgepipe.pipeline.training import loss_for
 
     with step(emit, "load the model"):
-        model = load_model(source, Path(base), emit, trusted=trusted, modules=frozenset(modules))
+        loaded = load_model(source, Path(base), emit, trusted=trusted, modules=frozenset(modules))
+    model, own = loaded.model, loaded.compiled
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
     if probe is not None and len(model.outputs) > 1:
@@ -109,13 +111,14 @@ def _load(
             f"the model has {len(model.outputs)} outputs, and the data labels for one",
             todo="Give a model with the one output that matters; without --data this one can be converted.",
         )
-    own = compiled_with(model)
     if own.lost:
         emit(not_taken_over(own.lost))
     loss = loss_for(model, probe, own.loss, emit)
     if probe is not None:
         check_scale(model, probe.inputs, probe.labels, make_loss(loss, Path(base)))
     model, rewrites = rewritten(model, emit)
+    if own.loss is not None or probe is not None:  # without labels the usual loss is no more than a guess
+        compile_for_saving(model, loss, own.metrics, own.optimizer or "Adam", own.learning_rate or 1e-3, Path(base))
     with step(emit, "convert to float32"):
         _write(Path(to), convert(model, "float32"), model)
     return {
@@ -182,6 +185,8 @@ def _stage(
         cache=Cache(Path(cache)) if cache else None,
     )
     product = parse(STAGES[stage], parameters, source=stage).apply(model, bench)
+    if product.model is not None:
+        bench.keep_settings(product.model)
     _write(Path(to), product.tflite, product.model)
     return {
         "claims": [as_json(claim) for claim in product.claims],

@@ -66,6 +66,13 @@ def _dense(**config: Any) -> dict[str, Any]:
     return model(layer("Dense", "d", **{"units": 3, **config}))
 
 
+def _nested(depth: int) -> object:
+    found: object = "mse"
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 CODE = {"module": "builtins", "class_name": "__lambda__", "config": {"value": ["4wAA", None, None]}}
 OPEN = thing("keras.src.utils.io_utils", "print_msg")
 
@@ -114,6 +121,20 @@ CONFIGURATIONS: dict[str, tuple[object, str]] = {
     "os.system as a layer": (model(thing("os", "system", name="evil")), "module 'os'"),
     "os.system as an activation": (_dense(activation=function("system", "os")), "module 'os'"),
     "subprocess as an initialiser": (_dense(kernel_initializer=thing("subprocess", "Popen", args="id")), "module 'subprocess'"),
+    "os.system as a loss": ({**_dense(), "compile_config": {"loss": function("system", "os")}}, "module 'os'"),
+    "a metric that fetches a file": (
+        {**_dense(), "compile_config": {"metrics": [thing("keras.utils", "get_file", origin="http://x/y")]}},
+        "keras.utils.get_file",
+    ),
+    "Python code in a loss's parameters": (
+        {**_dense(), "compile_config": {"loss": thing("mine", "Focal", weight=["4wEAAAAAAAAAAAAA", None, None])}},
+        "compiled Python code",
+    ),
+    "a lambda as the loss of a layer": (
+        model({**layer("Dense", "d", units=3), "compile_config": {"loss": CODE}}),
+        "a Lambda holds Python code",
+    ),
+    "a loss of lists in lists": ({**_dense(), "compile_config": {"loss": _nested(120)}}, "nested more than"),
     "shutil in the optimiser": ({**_dense(), "compile_config": {"optimizer": thing("shutil", "rmtree")}}, "module 'shutil'"),
     "builtins.eval": (_dense(activation=thing("builtins", "eval", name="x")), "module 'builtins'"),
     "builtins.exec as a function": (_dense(activation=function("exec")), "'exec'"),
@@ -130,12 +151,47 @@ CONFIGURATIONS: dict[str, tuple[object, str]] = {
     "a registered class of one's own": (model(thing("keras.layers", "Dense", "mine>Dense", name="x")), "class of your own"),
     "a subclassed model": ({**_dense(), "module": None, "class_name": "Mine", "registered_name": "Mine"}, "class of your own"),
     "an activation that is no activation": (_dense(activation="deserialize"), "'deserialize'"),
-    "a loss that is no loss": ({**_dense(), "compile_config": {"loss": {"d": ["deserialize"]}}}, "'deserialize'"),
     "a loop of Keras 3 over a function": (model(thing("keras.src.ops.core", "WhileLoop", "WhileLoop", name="l")), "WhileLoop"),
     "a type specification": (_dense(spec={"class_name": "__typespec__", "config": [], "spec_name": "io"}), "__typespec__"),
     "a class that is no name": (_dense(activation={"module": "keras.layers", "class_name": ["Lambda"]}), "not names"),
     "a module that is no name": (_dense(activation={"module": ["os"], "class_name": "system"}), "not names"),
 }
+
+CANARY = "canary_losses"  # a module that tells when it is imported
+# What a model may have been compiled with: code of somebody's, which does no harm as long as it is only read.
+COMPILED: dict[str, dict[str, Any]] = {
+    "a loss of somebody's": {"loss": thing(CANARY, "Focal", "Focal", gamma=2.0)},
+    "a loss of somebody's with a name of Keras's": {"loss": thing(CANARY, "Huber", None)},
+    "a function of somebody's": {"loss": function("focal", CANARY)},
+    "a function that nobody told the place of": {"loss": function("focal")},
+    "a loss that is no loss": {"loss": {"d": ["deserialize"]}},
+    "a class of Keras that is no loss": {"loss": thing("keras.losses", "deserialize", name="x")},
+    "a registered metric": {"metrics": [thing(CANARY, "Count", "mine>Count", name="count")]},
+    "a metric around a function": {"metrics": [thing("keras.metrics", "MeanMetricWrapper", fn=function("focal", CANARY))]},
+    "an optimiser of somebody's": {"optimizer": thing(CANARY, "Slow", "Slow", learning_rate=0.1)},
+    "a schedule of somebody's": {"optimizer": thing("keras.optimizers", "Adam", learning_rate=thing(CANARY, "Slow", "Slow"))},
+    "an optimiser around another": {
+        "optimizer": thing("keras.mixed_precision", "LossScaleOptimizer", inner_optimizer=thing(CANARY, "Slow", "Slow"))
+    },
+    "parameters that are objects": {"loss": thing("keras.losses", "Huber", delta=thing(CANARY, "Focal", "Focal"))},
+    "parameters that take all memory": {"metrics": [thing("keras.metrics", "MeanIoU", num_classes=10**9)]},
+    "parameters of no sense": {
+        "loss": thing("keras.losses", "Huber", reduction="by hand"),
+        "optimizer": thing("keras.optimizers", "Slow"),
+    },
+    "no map": {"loss": 5, "metrics": 7, "optimizer": [1, 2]},
+}
+
+
+def compiled_with(trained: Path, path: Path, training: object, *, inside: bool = False) -> Path:
+    """Copy a `.keras` file with another compile_config; `inside` puts it into every layer's part too, where Keras builds it."""
+    with zipfile.ZipFile(trained) as given, zipfile.ZipFile(path, "w") as made:
+        config = json.loads(given.read("config.json"))
+        for part in (config, *(config["config"]["layers"] if inside else ())):
+            part["compile_config"] = training
+        for name in MEMBERS:
+            made.writestr(name, json.dumps(config) if name == "config.json" else given.read(name))
+    return path
 
 
 def _joined(*layers: tuple[str, object]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.facts import TensorPort
 from edgepipe.pipeline.inspect.keras_classes import objections, printable
+from edgepipe.pipeline.inspect.keras_training import take_training, training_objections
 from edgepipe.pipeline.inspect.keras_wiring import unreachable
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
@@ -31,6 +32,11 @@ class KerasArchive:
 
     keras_version: str
     config: dict[str, Any]
+    """Without what the model was compiled with."""
+    training: object
+    """What it was compiled with, as Keras wrote it: only to be read, since it may name code of anybody's."""
+    inner_training: bool
+    """True where a model within the model was compiled too."""
     inputs: tuple[TensorPort, ...]
     rescales: bool
     """True where a first layer rescales or normalises, so that the model takes raw values such as 0..255."""
@@ -50,10 +56,12 @@ def read_archive(path: Path, *, modules: frozenset[str] = frozenset()) -> KerasA
     """Return what a `.keras` file says of itself. `modules` are the user's own, whose layers it may name.
 
     Raises ModelFileError for a missing, truncated or foreign file, and UnsupportedModel that lists every layer with code of its own
-    (Lambda, subclass, foreign module). Nothing in the file is executed, imported or unpacked to disk.
+    (Lambda, subclass, foreign module). A loss, metric or optimiser of anybody's own is no reason to refuse the file: only layers
+    are loaded. Nothing in the file is executed, imported or unpacked to disk.
     """
     config, metadata = read_config(path)
-    if foreign := list(dict.fromkeys(objections(config, modules=modules))):
+    training, inner = take_training(config)
+    if foreign := list(dict.fromkeys([*objections(config, modules=modules), *training_objections([training, inner])])):
         raise UnsupportedModel(
             f"{path} holds code of its own, which is not run",
             problems=[*foreign[:20], *([f"and {len(foreign) - 20} more"] if len(foreign) > 20 else [])],
@@ -73,7 +81,9 @@ def read_archive(path: Path, *, modules: frozenset[str] = frozenset()) -> KerasA
         raise ModelFileError(f"{path}: metadata.json names no version of Keras ({version!r:.60})")
     first = [layer.get("class_name") for layer in layers[: len(inputs) + 2] if isinstance(layer, dict)]
     rescales = bool({"Rescaling", "Normalization", "BatchNormalization"} & {*first})
-    return KerasArchive(keras_version=version, config=config, inputs=inputs, rescales=rescales)
+    return KerasArchive(
+        keras_version=version, config=config, training=training, inner_training=bool(inner), inputs=inputs, rescales=rescales
+    )
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edgepipe.errors import ModelFileError, UnsupportedModel
 from edgepipe.pipeline.inspect.keras_classes import METADATA_VALUES, objections, printable
+from edgepipe.pipeline.inspect.keras_training import training_objections
 from edgepipe.pipeline.inspect.tensorflow_ops import DANGERS, PLAIN_OPS, SAVING_OPS
 
 LARGEST_PROTO_BYTES = 1 << 30
@@ -28,6 +29,7 @@ META_GRAPHS, GRAPH, OBJECTS, ASSETS = 2, 2, 7, 6
 LIBRARY, FUNCTION, FUNCTION_SIGNATURE, FUNCTION_NODE, GRAPH_NODE = 2, 1, 1, 3, 1
 NODE_NAME, NODE_OP, NODE_ATTRIBUTE = 1, 2, 5
 OBJECT, USER_OBJECT, USER_METADATA, METADATA_NODE, METADATA_TEXT = 1, 4, 3, 1, 5
+TRAINING = "training_config"
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
@@ -148,15 +150,30 @@ def _called(attribute: memoryview) -> Iterator[memoryview]:
             functions += [*_at(inner, 10), *_at(inner, 1, 9)]
 
 
+def training_of(folder: Path) -> object:
+    """Return what the model in a SavedModel was compiled with, as Keras 2 wrote it; None where it was not. Only to be read."""
+    content = _read(folder / "saved_model.pb")
+    metadata = _read(folder / "keras_metadata.pb") if (folder / "keras_metadata.pb").is_file() else b""
+    layers = (json.loads(bytes(text)) for text in filter(None, _layer_texts(memoryview(content), memoryview(metadata))))
+    return next((layer[TRAINING] for layer in layers if isinstance(layer, dict) and layer.get(TRAINING)), None)
+
+
+def _layer_texts(content: memoryview, metadata: memoryview) -> list[memoryview]:
+    """Return the Keras metadata: older files keep it in the object graph, newer ones in a file of its own. The model's is first."""
+    return [*_at(content, META_GRAPHS, OBJECTS, OBJECT, USER_OBJECT, USER_METADATA), *_at(metadata, METADATA_NODE, METADATA_TEXT)]
+
+
 def _layer_problems(content: memoryview, metadata: memoryview) -> Iterator[str]:
-    """Yield what the Keras metadata would bring along: older files keep it in the object graph, newer ones in a file of its own."""
-    texts = [*_at(content, META_GRAPHS, OBJECTS, OBJECT, USER_OBJECT, USER_METADATA), *_at(metadata, METADATA_NODE, METADATA_TEXT)]
+    """Yield what the Keras metadata would bring along."""
+    texts = _layer_texts(content, metadata)
     if sum(map(len, texts)) > LARGEST_METADATA_BYTES:
         raise ValueError(f"its Keras metadata is larger than {LARGEST_METADATA_BYTES >> 20} MiB")
     for text in filter(None, texts):
         layer = json.loads(bytes(text))
         name = str(layer.get("name"))[:80] if isinstance(layer, dict) else "?"
+        training = layer.pop(TRAINING, None) if isinstance(layer, dict) else None  # never given to Keras
         yield from objections(layer, values=METADATA_VALUES, owner=f'layer "{name}"')
+        yield from training_objections(training)
 
 
 def _at(message: memoryview, *path: int) -> Iterator[memoryview]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from edgepipe.pipeline.inspect.doctor.techniques import treatments
 from edgepipe.pipeline.inspect.doctor.tflite import examine_tflite
 from edgepipe.pipeline.inspect.keras_archive import read_config
 from edgepipe.pipeline.inspect.keras_classes import objections
+from edgepipe.pipeline.inspect.keras_training import take_training, training_objections
 from edgepipe.pipeline.targets import TARGETS, Target
 
 ORDER = [*Severity]
@@ -50,12 +51,14 @@ def where(target: str, board: str | None) -> tuple[Target, Hardware | None]:
     return place, hardware
 
 
-def examine_config(config: Mapping[str, Any], *, name: str, source: str, place: Target, hardware: Hardware | None) -> Examination:
-    """Return the examination of a model's configuration, of either Keras.
+def examine_config(config: dict[str, Any], *, name: str, source: str, place: Target, hardware: Hardware | None) -> Examination:
+    """Return the examination of a model's configuration, of either Keras; what it was compiled with is taken out of it.
 
     Raises ModelFileError where it does not say how its layers are joined.
     """
-    foreign = [_code_of_its_own(line) for line in dict.fromkeys(objections(config))]
+    training = [*take_training(config)]
+    lines = dict.fromkeys([*objections(config), *training_objections(training)])
+    foreign = [_code_of_its_own(line) for line in lines]
     settings = config.get("config")
     if not isinstance(settings, dict) or not isinstance(settings.get("layers"), list):
         found = (*foreign, finding("EP102", f"{config.get('class_name', 'the model'):.80} is a class of its own"))

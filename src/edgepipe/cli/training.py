@@ -47,7 +47,9 @@ Trust = Annotated[
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow-module", help="A module of yours whose layers the .keras file may name; repeatable.", show_default="none"
+        "--allow-module",
+        help="A module of yours whose layers and losses the .keras file may name; repeatable.",
+        show_default="none",
     ),
 ]
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import CANARY, COMPILED, compiled_with, function, thing
 
-from edgepipe.errors import DataError, RecipeError, UnsupportedModel
+from edgepipe.errors import DataError, EdgepipeError, RecipeError, UnsupportedModel
+from edgepipe.events import Note
 from edgepipe.pipeline.data import Dataset
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.worker import Worker
@@ -104,29 +106,38 @@ def cropped(x, random):
     return x[:, :2]
 """
 
+OWN_LOSS = """
+from pathlib import Path
+import tensorflow as tf
+import tf_keras
+
+class Sharp(tf_keras.losses.Loss):
+    def __init__(self, power=1.0, **more):
+        super().__init__(**more)
+        self.power = power
+
+    def call(self, y_true, y_pred):
+        (Path(__file__).parent / "sharp.txt").write_text(str(self.power))
+        return (1 - tf.gather(y_pred, tf.cast(tf.reshape(y_true, [-1]), tf.int32), batch_dims=1)) ** self.power
+
+    def get_config(self):
+        return {**super().get_config(), "power": self.power}
+
+def missed(y_true, y_pred):
+    return 1 - tf.reduce_max(y_pred, axis=-1)
+"""
+
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with Worker(lambda event: None) as started:
+def notes() -> list[str]:
+    """What the worker has warned of, and told."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def worker(notes: list[str]) -> Iterator[Worker]:
+    with Worker(lambda event: notes.append(event.text) if isinstance(event, Note) else None) as started:
         yield started
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """A recipe's folder with the user's code in it, under a name of its own: the worker imports a name once."""
-    (tmp_path / "recipe").mkdir()
-    (tmp_path / "recipe" / f"{code_of(tmp_path)}.py").write_text(CODE)
-    return tmp_path / "recipe"
-
-
-def code_of(folder: Path) -> str:
-    return "mine_" + "".join(c if c.isalnum() else "_" for c in folder.name)
-
-
-def saved(folder: Path, labels: Any, x: Any = None) -> dict[str, str]:
-    given = np.random.default_rng(0).random((SAMPLES, 4), np.float32) if x is None else x
-    Dataset(inputs={"x": given}, labels=labels, source="made here").save(folder / "data")
-    return dict.fromkeys(("train", "validation", "calibration"), str(folder / "data"))
 
 
 def thirds() -> Any:
@@ -136,14 +147,23 @@ def thirds() -> Any:
 
 
 class Bench:
-    """One model with its data, and stages on it."""
+    """One model with its data, stages on it, and a recipe's folder with the user's code in it."""
 
-    def __init__(self, worker: Worker, base: Path, model: Path, labels: Any) -> None:
-        self.worker, self.base = worker, base
-        self.mine = code_of(base.parent)
-        self.data = saved(base.parent, labels)
-        (base.parent / "float").mkdir()
-        self.loaded = worker.request(do="load", source=str(model), base="/", to=str(base.parent / "float"), data=self.data)
+    def __init__(self, worker: Worker, folder: Path, model: Path, labels: Any, *, modules: tuple[str, ...] = ()) -> None:
+        self.worker, self.base = worker, folder / "recipe"
+        for name in ("recipe", "float"):
+            (folder / name).mkdir()
+        # A name of its own for each: the worker imports a name once.
+        self.mine = "mine_" + "".join(c if c.isalnum() else "_" for c in folder.name)
+        (self.base / f"{self.mine}.py").write_text(CODE)
+        x = np.random.default_rng(0).random((SAMPLES, 4), np.float32)
+        Dataset(inputs={"x": x}, labels=labels, source="made here").save(folder / "data")
+        self.data = dict.fromkeys(("train", "validation", "calibration"), str(folder / "data"))
+        self.loaded = self.load(model, *modules)
+
+    def load(self, model: Path, *modules: str) -> dict[str, Any]:
+        to = str(self.base.parent / "float")
+        return self.worker.request(do="load", source=str(model), base="/", to=to, data=self.data, modules=modules)
 
     def stage(self, name: str = "prune", parameters: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
         self.to = self.base.parent / f"{name}{len(list(self.base.parent.iterdir()))}"
@@ -171,13 +191,25 @@ class Bench:
         return [round(weight.sparsity, 2) for weight in facts.weights]
 
 
-@pytest.fixture
-def bench(worker: Worker, base: Path, zoo: Path) -> Bench:
-    return Bench(worker, base, zoo / "sequential.keras", thirds())
+@pytest.fixture(scope="module")
+def bench(worker: Worker, zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(worker, tmp_path_factory.mktemp("bench"), zoo / "sequential.keras", thirds())
 
 
-def test_what_a_keras_3_model_was_compiled_with_is_taken_over(worker: Worker, base: Path, zoo: Path) -> None:
-    loaded = Bench(worker, base, zoo / "compiled.keras", np.eye(3, dtype=np.float32)[thirds()]).loaded
+@pytest.fixture(scope="module")
+def plain(bench: Bench) -> bytes:
+    """The file after pruning with nothing asked of the training."""
+    bench.stage()
+    return bench.weights()
+
+
+@pytest.fixture(scope="module")
+def compiled(worker: Worker, zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(worker, tmp_path_factory.mktemp("compiled"), zoo / "compiled.keras", np.eye(3, dtype=np.float32)[thirds()])
+
+
+def test_what_a_keras_3_model_was_compiled_with_is_taken_over(compiled: Bench) -> None:
+    loaded = compiled.loaded
     assert loaded["loss"] == {
         "name": "CategoricalCrossentropy",
         "from_logits": False,
@@ -194,22 +226,87 @@ def test_what_a_keras_3_model_was_compiled_with_is_taken_over(worker: Worker, ba
     assert loaded["learning_rate"] == pytest.approx(0.05), "the first of its schedule"
 
 
-def test_the_models_metrics_and_losses_become_curves(worker: Worker, base: Path, zoo: Path) -> None:
-    made = Bench(worker, base, zoo / "compiled.keras", np.eye(3, dtype=np.float32)[thirds()])
-    (curve,) = made.stage(metrics=made.loaded["metrics"])["training"]
+def test_the_models_metrics_and_losses_become_curves_and_go_on_with_the_file(compiled: Bench, notes: list[str]) -> None:
+    (curve,) = compiled.stage(metrics=compiled.loaded["metrics"])["training"]
     assert curve["epochs"] == 2 and curve["stride"] == 1 and 1 <= curve["kept_epoch"] <= 2
     names = {"loss", "accuracy", "top_k_categorical_accuracy"}
     assert set(curve["curves"]) == names | {f"val_{name}" for name in names}
     assert all(len(values) == 2 for values in curve["curves"].values())
 
+    # The file of a stage says what it was trained with, for the next command that is given it.
+    notes.clear()
+    again = compiled.load(compiled.to / "model.keras")
+    assert {key: again[key] for key in ("loss", "metrics", "optimizer")} == {
+        key: compiled.loaded[key] for key in ("loss", "metrics", "optimizer")
+    }
+    assert again["learning_rate"] == pytest.approx(0.01), "the stage's"
+    assert notes == []
 
-def test_the_same_seed_gives_the_same_weights_and_the_optimiser_matters(bench: Bench) -> None:
-    bench.stage()
-    first = bench.weights()
-    bench.stage()
-    assert bench.weights() == first
+
+def test_code_that_a_model_was_compiled_with_is_left_out_and_named(
+    worker: Worker, bench: Bench, zoo: Path, tmp_path: Path, notes: list[str]
+) -> None:
+    """All kinds at once, in files of both Keras, in the model and inside of it; the canary is where Python would find it."""
+    (tmp_path / f"{CANARY}.py").write_text("from pathlib import Path\n(Path(__file__).parent / 'sung').touch()\n")
+    worker.request(do="allow", modules=[], base=str(tmp_path))
+    training = {
+        "loss": COMPILED["a loss of somebody's"]["loss"],
+        "metrics": [each[part] for each in COMPILED.values() for part in ("loss", "metrics") if part in each],
+        "optimizer": COMPILED["a schedule of somebody's"]["optimizer"],
+    }
+    for name in ("sequential", "keras2"):
+        for inside in (False, True):
+            notes.clear()
+            path = compiled_with(zoo / f"{name}.keras", tmp_path / f"{name}.keras", training, inside=inside)
+            loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
+            assert loaded["loss"] == "mean_squared_error", "a guess, and never the loss of the file"
+            assert loaded["metrics"] == [] and loaded["optimizer"]["name"] == "Adam"
+            told = next(note for note in notes if note.startswith("the model was compiled with"))
+            assert f'loss "Focal" of {CANARY}' in told and f"train: {{loss: {CANARY}:Focal" in told
+            assert f"--allow-module {CANARY}" in told
+    assert not (tmp_path / "sung").exists()
+
+    # Keras itself does import it: else its silence proves nothing.
+    (tmp_path / "singing.py").write_text(f"import tf_keras\ndef model(): return tf_keras.models.load_model({str(path)!r})\n")
+    with pytest.raises(EdgepipeError):
+        worker.request(do="load", source="singing:model", base=str(tmp_path), to=str(tmp_path), data={})
+    assert (tmp_path / "sung").exists()
+
+
+@pytest.mark.parametrize("kind", ["parameters that take all memory", "parameters of no sense", "no map"])
+def test_nonsense_that_a_model_was_compiled_with_is_left_out(worker: Worker, zoo: Path, tmp_path: Path, kind: str) -> None:
+    path = compiled_with(zoo / "not_compiled.keras", tmp_path / "m.keras", COMPILED[kind])
+    loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
+    assert (loaded["metrics"], loaded["optimizer"]) == ([], None)
+
+
+def test_a_loss_of_a_module_that_the_user_allows_is_trained_with(
+    worker: Worker, zoo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("allowed")
+    (folder / "own_losses.py").write_text(OWN_LOSS)
+    worker.request(do="allow", modules=["own_losses"], base=str(folder))
+    training = {
+        "loss": thing("own_losses", "Sharp", "Sharp", name="sharp", reduction="auto", power=3.0),
+        "metrics": [function("missed"), function("elsewhere")],
+        "optimizer": "sgd",
+    }
+    path = compiled_with(zoo / "not_compiled.keras", folder / "m.keras", training)
+    made = Bench(worker, tmp_path_factory.mktemp("own"), path, thirds(), modules=("own_losses",))
+    assert made.loaded["loss"] == {"name": "own_losses:Sharp", "reduction": "sum_over_batch_size", "power": 3.0}
+    assert made.loaded["metrics"] == ["own_losses:missed"]
+    assert made.loaded["optimizer"] == "sgd"
+
+    (curve,) = made.stage(metrics=made.loaded["metrics"])["training"]
+    assert {"loss", "missed"} <= set(curve["curves"])
+    assert (folder / "sharp.txt").read_text() == "3.0"
+    assert made.load(made.to / "model.keras", "own_losses")["loss"] == made.loaded["loss"]
+    assert made.load(made.to / "model.keras")["loss"]["name"] == "SparseCategoricalCrossentropy", "without leave, a guess"
+
+
+def test_the_optimiser_of_the_recipe_is_trained_with(bench: Bench, plain: bytes) -> None:
     bench.stage(optimizer={"name": "sgd", "momentum": 0.9}, schedule="constant")
-    assert bench.weights() != first
+    assert bench.weights() != plain
 
 
 def test_a_loss_optimiser_and_callback_of_the_users_own(bench: Bench) -> None:
@@ -271,7 +368,7 @@ def test_a_name_that_keras_does_not_know_is_refused_with_the_nearest(bench: Benc
             bench.stage(**{key: value})
 
 
-def test_augmentation_sees_each_training_batch_once_with_a_seeded_generator(bench: Bench) -> None:
+def test_augmentation_sees_each_training_batch_once_and_the_same_seed_gives_the_same_weights(bench: Bench) -> None:
     bench.stage(augment=f"{bench.mine}:shuffled")
     seen = (bench.base / "augment.txt").read_text().splitlines()
     assert len(seen) == 2 * 3, "validation is left alone"
@@ -282,20 +379,16 @@ def test_augmentation_sees_each_training_batch_once_with_a_seeded_generator(benc
     assert bench.weights() == first
 
 
-def test_class_weights_count_and_refuse_labels_that_are_no_classes(bench: Bench, worker: Worker, base: Path, zoo: Path) -> None:
-    bench.stage()
-    plain = bench.weights()
+def test_class_weights_count_and_refuse_labels_that_are_no_classes(bench: Bench, plain: bytes) -> None:
     bench.stage(class_weights={"0": 5.0})
     assert bench.weights() != plain
     with pytest.raises(DataError, match="classes without samples: 7"):
         bench.stage(class_weights={"7": 5.0})
 
 
-def test_mixed_precision_computes_in_bfloat16_and_leaves_float32(bench: Bench) -> None:
-    bench.stage()
-    plain = bench.weights()
+def test_mixed_precision_computes_in_bfloat16_and_leaves_float32(bench: Bench, plain: bytes) -> None:
     for stage, parameters in (("prune", {"sparsity": 0.5}), ("cluster", {"clusters": 4})):
-        bench.stage(stage, parameters, mixed_precision=True)
+        bench.stage(stage, parameters, mixed_precision=True, epochs=1)
         assert bench.weights() != plain
         assert b"bfloat16" not in (bench.to / "model.keras").read_bytes()
         _, facts = read_model(bench.to / "model.tflite")
@@ -308,13 +401,13 @@ def test_mixed_precision_computes_in_bfloat16_and_leaves_float32(bench: Bench) -
         bench.stage("quantize", {"mode": "qat"}, mixed_precision=True)
 
 
-def test_a_model_without_a_loss_gets_the_one_its_labels_ask_for(worker: Worker, base: Path, zoo: Path) -> None:
+def test_a_model_without_a_loss_gets_the_one_its_labels_ask_for(worker: Worker, zoo: Path, tmp_path: Path) -> None:
     guesses = {
         "several": (np.random.default_rng(1).integers(0, 2, (SAMPLES, 3)), "BinaryCrossentropy"),
         "one-hot": (np.eye(3, dtype=np.int64)[thirds()], "CategoricalCrossentropy"),
         "classes": (thirds(), "SparseCategoricalCrossentropy"),
     }
     for name, (labels, loss) in guesses.items():
-        (base / name / "recipe").mkdir(parents=True)
-        loaded = Bench(worker, base / name / "recipe", zoo / "not_compiled.keras", labels).loaded
+        (tmp_path / name).mkdir()
+        loaded = Bench(worker, tmp_path / name, zoo / "not_compiled.keras", labels).loaded
         assert loaded["loss"] == {"name": loss, "from_logits": name == "several"}

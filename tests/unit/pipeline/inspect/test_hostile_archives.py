@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hostile import KINDS, archive, weights
+from hostile import CANARY, COMPILED, KINDS, archive, layer, model, weights
 
 from edgepipe.errors import EdgepipeError, ModelFileError
 from edgepipe.events import silent
@@ -83,6 +83,15 @@ def test_the_same_file_without_the_danger_comes_in(tmp_path: Path) -> None:
     """Else everything could be refused for what all these files have in common."""
     found = admit(archive(tmp_path / "m.keras"), trusted=False, emit=silent)
     assert found is not None and found.inputs[0].name == "x"
+
+
+@pytest.mark.parametrize("kind", COMPILED)
+def test_what_a_harmless_model_was_compiled_with_is_no_reason_to_refuse_it(tmp_path: Path, kind: str) -> None:
+    config = {**model(layer("Dense", "d", units=3)), "compile_config": COMPILED[kind]}
+    found = admit(archive(tmp_path / "m.keras", config), trusted=False, emit=silent)
+    assert found is not None and found.training == COMPILED[kind]
+    assert "compile_config" not in found.config
+    assert CANARY not in sys.modules
 
 
 @pytest.mark.parametrize(
