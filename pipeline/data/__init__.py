@@ -16,7 +16,7 @@ from edgepipe.pipeline.data.problem import DataProblem, raise_errors
 from edgepipe.pipeline.data.request import LARGEST_BYTES, Request, Source, nearest
 from edgepipe.pipeline.data.split import calibration, split
 
-__all__ = ["SOURCES", "DataProblem", "Dataset", "calibration", "check", "load", "ordered", "raise_errors", "split"]
+__all__ = ["SOURCES", "DataProblem", "Dataset", "calibration", "check", "divisor", "load", "ordered", "raise_errors", "split"]
 
 SOURCES: dict[str, Source] = {
     "digits": digits,
@@ -55,13 +55,28 @@ def load(
         emit=emit,
     )
     try:
-        source = next((source for source in SOURCES.values() if source.matches(request)), None)
+        source = _source(request)
         if source is not None:
             return source.read(request)
         missing = "" if request.path.exists() else " There is nothing of that name." + nearest(request.path)
     except OSError as exc:
         raise DataError(f"could not read {spec}: {exc.strerror or exc}") from exc
     raise DataError(f'"{spec}" is no data that edgepipe reads.{missing}', problems=[f"it reads {s.FORM}" for s in SOURCES.values()])
+
+
+def divisor(spec: str, *, base: Path, scale: float | None = None) -> float | None:
+    """Return what `load` divides raw values by: pictures' by `scale`, the digits' by 16, numbers by 1; None where nothing is."""
+    request = Request(spec=spec, base=base, scale=_positive(scale))
+    source = _source(request)
+    if source is images:
+        return images.divisor(request)
+    if source is digits:
+        return float(digits.LEVELS)
+    return None if source is None else 1.0
+
+
+def _source(request: Request) -> Source | None:
+    return next((source for source in SOURCES.values() if source.matches(request)), None)
 
 
 def _positive(scale: float | None) -> float | None:

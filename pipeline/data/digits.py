@@ -9,7 +9,7 @@ from edgepipe.pipeline.data.dataset import Dataset
 from edgepipe.pipeline.data.request import Request
 
 FORM = "digits"
-_LEVELS = 16  # a pixel counts the dark points of a 4 x 4 block of the scan
+LEVELS = 16  # a pixel counts the dark points of a 4 x 4 block of the scan
 
 
 def matches(request: Request) -> bool:
@@ -26,5 +26,5 @@ def read(request: Request) -> Dataset:
             "the digits come with scikit-learn, which is not installed", todo="pip install 'edgepipe[demo]'"
         ) from exc
     bunch = load_digits()
-    images = (bunch.images / _LEVELS).astype(np.float32)[..., np.newaxis]
+    images = (bunch.images / LEVELS).astype(np.float32)[..., np.newaxis]
     return Dataset(inputs={"x": images}, labels=bunch.target.astype(np.int64), source="digits", class_names=tuple("0123456789"))

@@ -79,10 +79,15 @@ def read(request: Request) -> Dataset:
     problems += unreadable
     if problems or pixels is None:
         raise DataError(f"{request.path} cannot be used", problems=first_problems(problems))
-    pixels /= 255.0 if request.scale is None else request.scale
+    pixels /= divisor(request)
     if request.sample_shape is not None and len(request.sample_shape) == 2:
         pixels = pixels[..., 0]
     return Dataset(inputs={"x": pixels}, labels=labels, source=request.spec, class_names=names)
+
+
+def divisor(request: Request) -> float:
+    """Return what the pixels, 0..255, are divided by."""
+    return 255.0 if request.scale is None else request.scale
 
 
 def _visible(folder: Path) -> list[Path]:

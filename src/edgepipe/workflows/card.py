@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
 from edgepipe.bundles import Figure, Preprocessing
 from edgepipe.facts import ModelFacts
+from edgepipe.pipeline.data import divisor
 from edgepipe.pipeline.export.arena import Arena
-from edgepipe.pipeline.recipe import Recipe
+from edgepipe.pipeline.recipe import DataSpec, Recipe
 from edgepipe.pipeline.targets import Target
 from edgepipe.records import RunOutcome, RunRecord
 from edgepipe.reports import words
@@ -18,13 +20,11 @@ from edgepipe.reports.store import Store
 def preprocessing(recipe: Recipe | None, rescales: bool | None, facts: ModelFacts) -> Preprocessing:
     """Return what is done to raw values before the model, as far as recipe and Keras model tell."""
     layout = "; ".join(f"{port.name} {words.shape(port.shape)} ({_axes(len(port.shape))})" for port in facts.inputs)
-    data = recipe.data if recipe else None
     known = [] if rescales is None else ["the Keras model that it was made from"]
-    if data is None:
-        divided_by = None
-    else:
-        known.append(f"data.scale of the recipe {recipe.name}" if recipe and data.scale else "the recipe, which sets no data.scale")
-        divided_by = data.scale or 1.0
+    divided_by = None
+    if recipe is not None and recipe.data is not None:
+        divided_by, told = _divided_by(recipe.data, recipe)
+        known.append(told)
     return Preprocessing(
         divided_by=divided_by,
         mean=None if divided_by is None else 0.0,
@@ -32,6 +32,18 @@ def preprocessing(recipe: Recipe | None, rescales: bool | None, facts: ModelFact
         known_from=" and ".join(known) or "nobody: give the recipe with --recipe",
         layout=layout,
     )
+
+
+def _divided_by(data: DataSpec, recipe: Recipe) -> tuple[float | None, str]:
+    """Return what the recipe's training data was divided by when it was read, and who says so."""
+    found = divisor(data.train, base=Path(recipe.base), scale=data.scale)
+    if found is None:
+        return None, f"nobody: the data of the recipe {recipe.name} is not here"
+    if found == 1.0:
+        return found, f"the recipe {recipe.name}, whose data is taken as it is"
+    if data.train == "digits":
+        return found, "the digits, whose values are 0 to 16"
+    return found, f"data.scale of the recipe {recipe.name}" if data.scale else "edgepipe, which divides pictures by 255"
 
 
 def _axes(rank: int) -> str:
