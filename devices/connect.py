@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SshLink
 from edgepipe.devices.protocols import Board, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
@@ -33,6 +33,13 @@ def _local(entry: DeviceEntry) -> Transport:
     return LocalTransport(entry.transport.python)
 
 
+def _ssh(entry: DeviceEntry) -> Transport:
+    from edgepipe.devices.transports.ssh import SshTransport  # paramiko takes a while to import
+
+    assert isinstance(entry.transport, SshLink)
+    return SshTransport(entry.name, entry.transport)
+
+
 def _hardware(entry: DeviceEntry) -> FakeHardware:
     link = entry.transport
     if not isinstance(link, FakeLink):
@@ -46,6 +53,7 @@ def _linux(entry: DeviceEntry) -> Board:
 
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
     "local": _local,
+    "ssh": _ssh,
     "fake": lambda entry: FakeTransport(_hardware(entry)),
 }
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from edgepipe.errors import InventoryError
 
 T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
+# What selectors, shells and file names all take as it is.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +39,19 @@ class FakeLink:
 
 @dataclass(frozen=True, kw_only=True)
 class SshLink:
-    """A board in the network; its host key is pinned here."""
+    """A board in the network; its host key is pinned here.
+
+    `key` is the file of a private key; without one, `agent: true` asks the ssh-agent. `python` starts edgepipe's agent there.
+    """
 
     kind: Literal["ssh"] = "ssh"
     host: str
     user: str
     port: int = 22
     key: str | None = None
+    agent: bool = False
     host_key: str
+    python: str = "python3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +152,12 @@ def load_inventory(path: Path | None = None, *, environment: Mapping[str, str] =
 
     Raises InventoryError with every problem of the file.
     """
-    found = path or _find(environment, folder)
+    found = path or find_inventory(environment, folder)
     return read_inventory(found) if found else BUILT_IN
 
 
-def _find(environment: Mapping[str, str], folder: Path) -> Path | None:
+def find_inventory(environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> Path | None:
+    """Return the file that `load_inventory` reads where none is named, or None where there is none."""
     named = environment.get("EDGEPIPE_INVENTORY")
     if named:
         return Path(named)
@@ -173,6 +182,8 @@ def read_inventory(path: Path) -> Inventory:
 def _device(name: str, content: dict[str, Any], problems: list[str]) -> Iterator[DeviceEntry]:
     """Yield the device, or add what is wrong with it to `problems`."""
     here, fields, link = f"devices.{name}", {**content, "name": name}, None
+    if not NAME.fullmatch(name):
+        problems.append(f"{here}: a name is made of letters, digits, dots, - and _")
     if "name" in content:
         problems.append(f'{here}: unknown key "name"; a device is called what stands before its colon')
     if "transport" in content:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commandline import Command, Demo
 from hypothesis import settings
+from sshd import Sshd, needs_sshd, running
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -34,6 +35,14 @@ def own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def edgepipe(tmp_path: Path) -> Command:
     """The command, run in an empty folder."""
     return Command(tmp_path)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real SSH server of this test's own; its board's state is in the test's folder."""
+    needs_sshd()
+    with running(tmp_path / "sshd", tmp_path / "home") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edgepipe.devices.agent.lines import Message, PartBuffer, decode, encode, parts
+from edgepipe.devices.transports.names import plain_name
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 from edgepipe.records import pack_samples_ns
 
@@ -117,8 +118,9 @@ class FakeTransport:
     def put(self, source: Path, name: str, *, deadline_s: float) -> str:
         """Keep a file's bytes under /fake."""
         self._check_open()
-        self._hardware.files[f"/fake/{name}"] = source.read_bytes()
-        return f"/fake/{name}"
+        place = f"/fake/{plain_name(name)}"
+        self._hardware.files[place] = source.read_bytes()
+        return place
 
     def start_agent(self, agent: str, *, deadline_s: float) -> FakeChannel:
         """Return a channel to what answers like the agent."""

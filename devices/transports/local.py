@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from edgepipe.devices.agent.lines import LineBuffer
+from edgepipe.devices.transports.names import plain_name
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 from edgepipe.places import storage_errors
 
@@ -36,7 +37,7 @@ class LocalTransport:
 
     def put(self, source: Path, name: str, *, deadline_s: float) -> str:
         """Copy a file into the folder."""
-        place = self._opened() / name
+        place = self._opened() / plain_name(name)
         part = place.with_name(f".{name}.part")
         with storage_errors(place):
             shutil.copyfile(source, part)

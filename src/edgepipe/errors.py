@@ -17,6 +17,7 @@
     │   ├── WorkerDied          4
     │   ├── StorageError        4   disk full, no permission
     │   ├── DeviceUnreachable   4
+    │   ├── HostKeyRefused      4   another machine than the one that was pinned
     │   └── DeviceBusy          4
     ├── InvalidRun              5   the conditions of the measurement changed
     │   └── NotComparable       5
@@ -172,6 +173,13 @@ class DeviceUnreachable(InfrastructureError):
 
     slug = "device-unreachable"
     hint = "Check power, cable and the inventory's transport."
+
+
+class HostKeyRefused(InfrastructureError):
+    """The machine at a board's address is not the one whose host key was pinned; nothing turns this off."""
+
+    slug = "host-key-refused"
+    hint = "Compare the fingerprint at the board itself before the inventory's host_key is changed."
 
 
 class DeviceBusy(InfrastructureError):

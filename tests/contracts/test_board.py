@@ -1,4 +1,4 @@
-"""What every board promises, asked of each of them: the fake one, the Linux one over a fake transport, and over a real one."""
+"""What every board promises, asked of each of them: the fake one, the Linux one over a fake transport, and over real ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.protocols import BlockRequest, Board, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
+from edgepipe.devices.transports.ssh import SshTransport
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError
 from edgepipe.records import RunOutcome, unpack_samples_ns
 
@@ -47,22 +48,25 @@ class Bench:
         return board
 
 
-def _handles(kind: str) -> Callable[[], Board]:
+def _handles(request: pytest.FixtureRequest) -> Callable[[], Board]:
+    if request.param == "linux-ssh":
+        link = request.getfixturevalue("sshd").link()
+        return lambda: LinuxBoard("board", SshTransport("board", link))
     hardware = FakeHardware(name="board", sample_bytes=len(SAMPLE))
     kinds: dict[str, Callable[[], Board]] = {
         "fake": lambda: FakeBoard(hardware),
         "linux-fake": lambda: LinuxBoard("board", FakeTransport(hardware), emulated=True),
         "linux-local": lambda: LinuxBoard("board", LocalTransport()),
     }
-    return kinds[kind]
+    return kinds[request.param]
 
 
-@pytest.fixture(params=["fake", "linux-fake", "linux-local"])
+@pytest.fixture(params=["fake", "linux-fake", "linux-local", "linux-ssh"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
     model = tmp_path / "model.tflite"
     model.write_bytes(MODEL)
-    made = Bench(_handles(request.param), model, [])
+    made = Bench(_handles(request), model, [])
     yield made
     for board in made.handles:
         board.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +12,23 @@ from edgepipe.devices.agent.lines import decode, encode
 from edgepipe.devices.protocols import Channel, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.errors import DeviceUnreachable, InfrastructureError
+from edgepipe.devices.transports.ssh import SshTransport
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, UsageError
 
 SOON = 20.0
-TRANSPORTS: dict[str, Callable[[], Transport]] = {"local": LocalTransport, "fake": lambda: FakeTransport(FakeHardware())}
 HELLO = {"id": 1, "do": "hello", "holder": "a test", "heartbeat_s": 60}
 
 
-@pytest.fixture(params=TRANSPORTS)
+def made_by(request: pytest.FixtureRequest) -> Transport:
+    if request.param == "ssh":
+        return SshTransport("board", request.getfixturevalue("sshd").link())
+    return LocalTransport() if request.param == "local" else FakeTransport(FakeHardware())
+
+
+@pytest.fixture(params=["local", "fake", "ssh"])
 def transport(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
     monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
-    made = TRANSPORTS[request.param]()
+    made = made_by(request)
     yield made
     made.close()
 
@@ -87,6 +93,20 @@ class TestTransport:
     def test_nothing_is_put_through_a_closed_transport(self, transport: Transport, agent_file: Path) -> None:
         with pytest.raises(InfrastructureError):
             transport.put(agent_file, "agent.pyz", deadline_s=SOON)
+
+    @pytest.mark.parametrize("name", ["", "..", "../agent", "/tmp/agent", "a b", "$(id)", "-rf", ".hidden", "a\nb", "a\0b", "ä"])
+    def test_a_name_that_is_more_than_a_name_is_refused(self, transport: Transport, agent_file: Path, name: str) -> None:
+        transport.open(deadline_s=SOON)
+        with pytest.raises(UsageError, match="cannot be a file's name"):
+            transport.put(agent_file, name, deadline_s=SOON)
+
+    def test_what_is_put_twice_under_one_name_is_the_second(self, transport: Transport, agent_file: Path, tmp_path: Path) -> None:
+        transport.open(deadline_s=SOON)
+        other = tmp_path / "other"
+        other.write_bytes(b"something else")
+        place = transport.put(other, "agent.pyz", deadline_s=SOON)
+        assert transport.put(agent_file, "agent.pyz", deadline_s=SOON) == place
+        assert decode(transport.start_agent(place, deadline_s=SOON).receive(deadline_s=SOON))["ready"]
 
     def test_an_agent_that_is_not_there_is_unreachable(self, transport: Transport) -> None:
         transport.open(deadline_s=SOON)

@@ -1,0 +1,126 @@
+"""One SSH connection: whatever is done on it has a deadline, and passing that closes it; nothing it says shows a secret."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import paramiko
+
+from edgepipe.devices.transports.redact import Redactor
+from edgepipe.errors import DeviceUnreachable
+
+LOG = "edgepipe.paramiko"
+DEAD_PEER_MS = 30_000  # bytes that the other side's kernel did not acknowledge for so long: it is gone (tcp(7), TCP_USER_TIMEOUT)
+WINDOW_BYTES = 1 << 20  # the most that a channel's other side may say before somebody reads it
+
+
+class Link:
+    """Guards the calls to one `paramiko.SSHClient`: paramiko's own waits are partly without a limit."""
+
+    def __init__(self, name: str, redact: Redactor) -> None:
+        self.name, self.redact = name, redact
+        self.client = paramiko.SSHClient()
+        self.client.set_log_channel(LOG)
+        log = logging.getLogger(LOG)
+        log.propagate = False  # it logs tracebacks that a terminal should not see; what is wrong is raised
+        if not log.handlers:
+            log.addHandler(logging.NullHandler())
+        self._socket: socket.socket | None = None
+        self._over = False
+
+    @property
+    def transport(self) -> paramiko.Transport:
+        """The connection. Raises DeviceUnreachable where there is none any more."""
+        transport = self.client.get_transport()
+        if self._over or transport is None or not transport.is_active():
+            raise DeviceUnreachable(f"the connection to {self.name} is closed")
+        return transport
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection stands, as far as this side knows."""
+        transport = self.client.get_transport()
+        return not self._over and transport is not None and transport.is_active()
+
+    def dial(self, host: str, port: int, deadline_s: float) -> socket.socket:
+        """Return a connected socket. Looking up a name cannot be stopped, so a thread does it that may be left behind."""
+        done: list[socket.socket | OSError] = []
+
+        def connect() -> None:
+            try:
+                made = socket.create_connection((host, port), timeout=deadline_s)
+            except OSError as exc:
+                done.append(exc)
+                return
+            if self._over:
+                made.close()
+            done.append(made)
+
+        thread = threading.Thread(target=connect, name=f"dial {self.name}", daemon=True)
+        thread.start()
+        thread.join(deadline_s)
+        if not done:
+            self._over = True
+            raise DeviceUnreachable(f"{self.name} ({host}:{port}) did not answer within {deadline_s:g} s")
+        found = done[0]
+        if isinstance(found, OSError):
+            raise DeviceUnreachable(f"{self.name} ({host}:{port}) cannot be reached: {found.strerror or found}") from found
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(AttributeError, OSError):  # Linux only; elsewhere the deadlines alone notice a dead peer
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        self._socket = found
+        return found
+
+    @contextmanager
+    def within(self, seconds: float, doing: str) -> Iterator[None]:
+        """Give what happens inside `seconds`, then close the connection, at which every wait ends. Raises DeviceUnreachable."""
+        late = threading.Event()
+
+        def expire() -> None:
+            late.set()
+            self.close()
+
+        timer = threading.Timer(max(0.0, seconds), expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+            if late.is_set():
+                raise EOFError
+        except (paramiko.SSHException, OSError, EOFError) as exc:
+            if late.is_set():
+                raise self._late(doing, seconds) from exc
+            raise DeviceUnreachable(f"could not {doing} {self.name}: {self.redact(words(exc))}") from exc
+        finally:
+            timer.cancel()
+
+    def _late(self, doing: str, seconds: float) -> DeviceUnreachable:
+        return DeviceUnreachable(
+            f"could not {doing} {self.name} within {max(0.0, seconds):.3g} s", cause="the board hangs, or the network lost it"
+        )
+
+    def close(self) -> None:
+        """Cut the connection: first the socket, so that nothing waits for a peer that reads no more. May be called twice."""
+        self._over = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+        self.client.close()
+
+
+def words(exc: Exception) -> str:
+    """Return what an error of paramiko's says, in one line."""
+    said = " ".join(str(exc).split())
+    return said or ("the connection broke" if isinstance(exc, EOFError) else type(exc).__name__)
+
+
+def run_within(link: Link, seconds: float, doing: str, call: Callable[[], None]) -> None:
+    """Call `call` under a deadline where the connection still stands; what goes wrong no longer matters."""
+    if link.is_alive:
+        with suppress(DeviceUnreachable), link.within(seconds, doing):
+            call()

@@ -1,0 +1,159 @@
+"""Uploads that are atomic and resumable: SFTP moves the bytes, a program on the board says what has arrived and is right."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import paramiko
+
+from edgepipe.devices.agent.arrivals import CHUNK_BYTES
+from edgepipe.devices.agent.lines import Message, decode
+from edgepipe.devices.transports.ssh_channel import SshChannel
+from edgepipe.devices.transports.ssh_link import Link
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelFileError, StorageError, error_for
+
+STALL_S = 30.0  # the longest time for one group of bytes, whatever the deadline of the whole
+FIRST_GROUP_BYTES, LARGEST_GROUP_BYTES = 8 << 10, 2 << 20
+GROUP_S = 0.5  # a group that took less is followed by a larger one
+ASK_S = 60.0  # the board hashes whole files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A file as it is here: its size, its sha256, and that of each MiB."""
+
+    size_bytes: int
+    sha256: str
+    chunks: tuple[str, ...]
+
+    def verified_bytes(self, arrived: list[str]) -> int:
+        """Return how many bytes from the start are right, given the hashes of what the board has."""
+        right = 0
+        for ours, theirs in zip(self.chunks, arrived, strict=False):
+            if ours != theirs:
+                break
+            right += CHUNK_BYTES
+        return min(right, self.size_bytes)
+
+
+def survey(source: Path) -> Survey:
+    """Read a file once. Raises ModelFileError."""
+    whole, chunks, size = hashlib.sha256(), list[str](), 0
+    try:
+        with source.open("rb") as content:
+            while chunk := content.read(CHUNK_BYTES):
+                whole.update(chunk)
+                chunks.append(hashlib.sha256(chunk).hexdigest())
+                size += len(chunk)
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {source}: {exc.strerror}") from exc
+    return Survey(size_bytes=size, sha256=whole.hexdigest(), chunks=tuple(chunks))
+
+
+class Uploads:
+    """Sends files over one connection. `arrivals` is the program on the board, which has said in which folder they arrive."""
+
+    def __init__(self, link: Link, sftp: paramiko.SFTPClient, arrivals: SshChannel, folder: str) -> None:
+        self._link, self._sftp, self._arrivals, self._folder = link, sftp, arrivals, folder
+        self.sent_bytes = 0
+
+    def put(self, source: Path, name: str, *, deadline_s: float) -> str:
+        """Bring a file and return its path there; nothing is sent of what the board has already. Raises InfrastructureError."""
+        end = monotonic() + deadline_s
+        ours = survey(source)
+        names = {"name": name, "part": f"{ours.sha256}.part", "sha256": ours.sha256}
+        state = self._ask({"do": "want", **names, "bytes": ours.size_bytes}, end)
+        path = f"{self._folder}/{name}"
+        if state["there"]:
+            return path
+        start = self._verified(source, ours, state)
+        if ours.size_bytes - start > state["free_bytes"]:
+            raise StorageError(
+                f"{self._link.name} has {state['free_bytes']:,} bytes free, and {source.name} needs {ours.size_bytes - start:,}",
+                todo="Free some space on the board.",
+            )
+        self._send(source, f"{self._folder}/{names['part']}", start, end)
+        arrived = self._ask({"do": "settle", **names}, end)["sha256"]
+        if arrived != ours.sha256:
+            raise InfrastructureError(
+                f"{source.name} arrived damaged on {self._link.name}: sha256 {arrived}, announced {ours.sha256}",
+                cause="the board's disk, or a file that changed while it was sent",
+                todo="Try again; the damaged file was deleted.",
+            )
+        return path
+
+    def _verified(self, source: Path, ours: Survey, state: Message) -> int:
+        """Return from where on to send: after the last whole MiB that is right, or at the end of a last shorter piece."""
+        arrived, size = state["chunks"], int(state["part_bytes"])
+        right = ours.verified_bytes(arrived)
+        last = size // CHUNK_BYTES
+        if right == last * CHUNK_BYTES and size > right and len(arrived) > last:
+            with source.open("rb") as content:
+                content.seek(right)
+                piece = content.read(size - right)
+            if hashlib.sha256(piece).hexdigest() == arrived[last]:
+                return size
+        return min(right, size)
+
+    def _send(self, source: Path, part: str, start: int, end: float) -> None:
+        """Write the bytes from `start` on, group by group; each must have been written on the board before the next."""
+        group_bytes = FIRST_GROUP_BYTES
+        with source.open("rb") as content:
+            content.seek(start)
+            with self._within(end):
+                file = self._sftp.open(part, "r+b")
+                file.seek(start)
+                file.set_pipelined(True)
+            while group := content.read(group_bytes):
+                began = monotonic()
+                with self._within(end):
+                    self._write(file, group)
+                self.sent_bytes += len(group)
+                if monotonic() - began < GROUP_S:
+                    group_bytes = min(2 * group_bytes, LARGEST_GROUP_BYTES)
+                elif monotonic() - began > STALL_S / 4:
+                    group_bytes = max(group_bytes // 2, FIRST_GROUP_BYTES)
+        with self._within(end):
+            file.close()
+
+    def _write(self, file: paramiko.SFTPFile, group: bytes) -> None:
+        try:
+            file.write(group)
+            file.stat()  # answered after every write before it
+        except OSError as exc:
+            if not self._link.is_alive:
+                raise
+            raise StorageError(
+                f"{self._link.name} could not write the file: {self._link.redact(str(exc))}",
+                cause="its disk is full or broken",
+                todo="Free some space on the board; what has arrived is kept, and the next attempt goes on from there.",
+            ) from exc
+
+    def _within(self, end: float) -> AbstractContextManager[None]:
+        return self._link.within(min(STALL_S, end - monotonic()), "write to")
+
+    def _ask(self, request: Message, end: float) -> Message:
+        """Ask the program on the board."""
+        left = end - monotonic()
+        self._arrivals.send(json.dumps(request).encode(), deadline_s=min(STALL_S, left))
+        return heard(self._arrivals, self._link, min(ASK_S, end - monotonic()))
+
+
+def heard(arrivals: SshChannel, link: Link, deadline_s: float) -> Message:
+    """Return what the program on the board says next. Raises the error that it names."""
+    line = arrivals.receive(deadline_s=max(0.0, deadline_s))
+    try:
+        answer = decode(line)
+    except ValueError as exc:
+        raise DeviceUnreachable(
+            f"{link.name} said something that is no answer: {link.redact(repr(line[:60]))}",
+            cause="a login script there writes to standard output",
+        ) from exc
+    if "error" in answer:
+        raise error_for(str(answer["error"]))(f"{link.name}: {link.redact(str(answer.get('words')))}")
+    return answer
