@@ -11,7 +11,7 @@ from edgepipe.pipeline.inspect.doctor.activations import LOOP
 from edgepipe.pipeline.inspect.doctor.codes import finding
 from edgepipe.pipeline.inspect.doctor.lowering import Lowered
 from edgepipe.pipeline.inspect.doctor.network import Network
-from edgepipe.pipeline.inspect.doctor.techniques import SEES_FLOAT, steps_beyond
+from edgepipe.pipeline.inspect.doctor.techniques import SEES_FLOAT, UNROUNDED, steps_beyond
 from edgepipe.pipeline.keras_twins import OPERATIONS
 from edgepipe.pipeline.targets import Target
 
@@ -103,7 +103,7 @@ def training(patient: Patient) -> Iterator[Finding]:
     rows = list(_each(patient))
     for layer, treated in rows:
         qat = treated["qat"]
-        if qat.verdict is Verdict.IMPOSSIBLE:
+        if qat.reason.startswith(UNROUNDED):
             yield finding("EP302", qat.reason, layer=layer.call.path)
         elif layer.call.kind == "BatchNormalization" and qat.verdict is Verdict.SKIPPED:
             yield finding("EP303", qat.reason, layer=layer.call.path)

@@ -146,11 +146,12 @@ CODES: dict[str, Explanation] = {
         ),
         _code(
             "EP302",
-            WARNING,
-            "an activation stops quantisation-aware training",
-            "TF-MOT does not know where such an activation rounds, and refuses the layer that has it inside.",
+            NOTE,
+            "an activation keeps its layer out of quantisation-aware training",
+            "TF-MOT does not know where such an activation rounds, and would refuse the whole model. The layer that has it inside "
+            "is left out, and quantised on conversion.",
             "keras.layers.Conv2D(8, 3, activation='softplus')",
-            "Use mode: int8, which needs no training, or another activation.",
+            "Nothing to do; or put the activation into a layer of its own, so that the convolution is trained.",
         ),
         _code(
             "EP303",

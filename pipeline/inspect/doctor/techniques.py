@@ -41,6 +41,7 @@ QAT_LAYERS = frozenset(
 QAT_SPLIT = "SeparableConv2D"  # TF-MOT splits it in two
 # Activations that TF-MOT knows where to round (QuantizeAwareActivation, Default8BitActivationQuantizeConfig).
 QAT_ACTIVATIONS = frozenset({"linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "swish", "silu", "gelu"})
+UNROUNDED = "TF-MOT does not know where to round"  # and gives up the whole model, where the stage leaves the layer out
 # Activations of Keras 3 that the bridge spells out in operations (`edgepipe.pipeline.keras_twins.activations`).
 SPELT_OUT = frozenset(
     {
@@ -97,7 +98,7 @@ def _qat(layers: Sequence[Lowered], layer: Lowered, spelt_out: frozenset[str]) -
     if activation in spelt_out:
         return skipped if call.kind == "Activation" else OK
     if activation not in QAT_ACTIVATIONS:
-        return _impossible(f"TF-MOT does not know where to round {activation}")
+        return Treatment(verdict=Verdict.SKIPPED, reason=f"{UNROUNDED} {activation}; the layer is quantised on conversion")
     nested = Treatment(verdict=Verdict.REWRITTEN, reason="the nested model is opened first")
     return nested if call.nested else OK
 
