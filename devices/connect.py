@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SshLink
-from edgepipe.devices.protocols import Board, Transport
+from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.errors import InventoryError
+from edgepipe.errors import InventoryError, UsageError
 
 
 def connect(entry: DeviceEntry) -> Board:
@@ -20,6 +20,15 @@ def connect(entry: DeviceEntry) -> Board:
     if entry.board not in BOARDS:
         raise _unknown(entry, "board", entry.board, BOARDS)
     return BOARDS[entry.board](entry)
+
+
+def connect_deployable(entry: DeviceEntry) -> Deployable:
+    """Return a board that keeps models for applications, not yet opened. Raises UsageError for one that does not."""
+    if entry.board not in DEPLOYABLE:
+        raise UsageError(f'{entry.name} is a "{entry.board}" board, which keeps no models', todo="Name a Linux board.")
+    if entry.transport.kind not in TRANSPORTS:
+        raise _unknown(entry, "transport", entry.transport.kind, TRANSPORTS)
+    return DEPLOYABLE[entry.board](entry)
 
 
 def _unknown(entry: DeviceEntry, what: str, word: str, known: Iterable[str]) -> InventoryError:
@@ -47,7 +56,7 @@ def _hardware(entry: DeviceEntry) -> FakeHardware:
     return FakeHardware(name=entry.name, latency_us=link.latency_us, faults=link.faults)
 
 
-def _linux(entry: DeviceEntry) -> Board:
+def _linux(entry: DeviceEntry) -> LinuxBoard:
     return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=entry.is_virtual)
 
 
@@ -60,3 +69,4 @@ BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "linux": _linux,
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
+DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux}

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
+
+if TYPE_CHECKING:
+    from edgepipe.devices.deployments import Deployed, Order, Standing
 
 
 class Channel(Protocol):
@@ -38,7 +41,7 @@ class Transport(Protocol):
         """Connect. Raises DeviceUnreachable."""
 
     def put(self, source: Path, name: str, *, deadline_s: float) -> str:
-        """Copy a file to the board, whole or not at all, and return its path there. `name` is a plain file name."""
+        """Copy a file to the board, whole or not at all, and return its path there. Raises UsageError for a `name` that is more."""
 
     def start_agent(self, agent: str, *, deadline_s: float) -> Channel:
         """Start the agent file at `agent` (a path on the board) and return the channel to it."""
@@ -117,3 +120,24 @@ class Board(Protocol):
 
     def close(self) -> None:
         """Let go of the board."""
+
+
+class Deployable(Board, Protocol):
+    """A board that keeps models for applications, and never ends up without one that works.
+
+    1. `deploy()` puts a model on trial: the board checks its health and goes back by itself where that is bad.
+    2. `confirm()` within the deadline, or the board goes back by itself, whether the host is there or not.
+    3. `rollback()` goes back to what was current before, from a trial or from a confirmed model.
+    """
+
+    def deploy(self, order: Order) -> Deployed:
+        """Put a model on trial; what was sent before is not sent again. Raises DeviceBusy during another trial, UsageError."""
+
+    def confirm(self, trial: str = "") -> None:
+        """Keep the model on trial; `trial` makes sure that it is the one that was meant. Raises InfrastructureError if too late."""
+
+    def rollback(self, reason: str) -> str | None:
+        """Go back and return the hash of what is current then, None for nothing. Raises UsageError where there is no way back."""
+
+    def standing(self) -> Standing:
+        """Say how the board stands."""

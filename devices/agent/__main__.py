@@ -1,19 +1,32 @@
-"""`serve` talks to the host; `block` and `predict` are its children, each for one model."""
+"""`serve` talks to the host; `block`, `predict`, `check` and `provision` are its children, each for one job.
+
+`guard` watches over a trial; `guard --boot` runs when the board starts, `report-crash` when the application crashed.
+"""
 
 import sys
 
 
 def main() -> None:
     """Run the one role that the command line names."""
-    role = sys.argv[1] if len(sys.argv) == 2 else ""
-    if role == "serve":
+    arguments = sys.argv[1:]
+    if arguments == ["serve"]:
         from .serve import main as run
-    elif role == "block":
+    elif arguments == ["block"]:
         from .block import main as run
-    elif role == "predict":
+    elif arguments == ["predict"]:
         from .predict import main as run
+    elif arguments == ["check"]:
+        from .check import main as run
+    elif arguments == ["provision"]:
+        from .provision import main as run
+    elif arguments == ["guard"]:
+        from .guard import main as run
+    elif arguments == ["guard", "--boot"]:
+        from .guard import boot as run
+    elif arguments[:1] == ["report-crash"]:
+        from .guard import report_crash as run
     else:
-        sys.exit("usage: agent serve | block | predict")
+        sys.exit("usage: agent serve | block | predict | provision | check | guard [--boot] | report-crash [WORDS]")
     sys.exit(run())
 
 

@@ -1,13 +1,10 @@
-"""Where the agent keeps its state, the lock on the board, and the store of models."""
+"""Where the agent keeps its state, and the lock on the board."""
 
 import fcntl
-import glob
-import hashlib
 import json
 import os
-import shutil
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 
 class Busy(Exception):
@@ -16,10 +13,6 @@ class Busy(Exception):
     def __init__(self, holder: Dict[str, Any]) -> None:
         super().__init__("the board is held")
         self.holder = holder
-
-
-class WrongHash(Exception):
-    """A file is not what it was announced to be."""
 
 
 def home() -> str:
@@ -62,59 +55,3 @@ class Lock:
         text = json.dumps({"pid": os.getpid(), "since": since, "holder": holder}).encode()
         os.pwrite(self._handle, text, 0)
         os.ftruncate(self._handle, len(text))
-
-
-class Store:
-    """Models by their hash: store/sha256-<hex>/model.tflite, written whole or not at all, never changed."""
-
-    def __init__(self, folder: str) -> None:
-        """Open the store; what an agent that was killed left half-written is deleted (we hold the lock)."""
-        self._folder = os.path.join(folder, "store")
-        for part in glob.glob(os.path.join(glob.escape(self._folder), ".part-*")):
-            os.unlink(part)
-
-    def path(self, sha256: str) -> Optional[str]:
-        """Return where the model is, or None."""
-        path = os.path.join(self._place(sha256), "model.tflite")
-        return path if os.path.isfile(path) else None
-
-    def _place(self, sha256: str) -> str:
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise WrongHash("%.80r is no sha256" % sha256)
-        return os.path.join(self._folder, "sha256-" + sha256)
-
-    def add(self, source: str, sha256: str) -> None:
-        """Take in the file at `source`, which is gone then. Raises WrongHash where it is not the announced one."""
-        place = self._place(sha256)
-        os.makedirs(self._folder, exist_ok=True)
-        part = os.path.join(self._folder, ".part-%d" % os.getpid())
-        shutil.copyfile(source, part)
-        os.unlink(source)
-        try:
-            arrived = file_sha256(part)
-            if arrived != sha256:
-                raise WrongHash("sha256 %s arrived where %s was announced" % (arrived, sha256))
-            os.makedirs(place, exist_ok=True)
-            _sync(part)
-            os.replace(part, os.path.join(place, "model.tflite"))
-            _sync(place)
-        finally:
-            if os.path.exists(part):
-                os.unlink(part)
-
-
-def _sync(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def file_sha256(path: str) -> str:
-    """Return the hash of a file's content."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as content:
-        for chunk in iter(lambda: content.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -7,10 +7,10 @@ from time import monotonic
 from typing import Callable, Iterator
 
 from . import limits
-from .home import file_sha256
 from .lines import Message, claim_stdout, decode, write_line
 from .runtimes import RUNTIMES
 from .runtimes.model import Model
+from .store import file_sha256
 
 SIGN_EVERY_S = 0.5
 

@@ -26,6 +26,14 @@ def decode(line: bytes) -> Message:
     return message
 
 
+class Refused(Exception):
+    """A request that cannot be served: the slug of an error of the host's, and words."""
+
+    def __init__(self, slug: str, words: str) -> None:
+        super().__init__(words)
+        self.slug = slug
+
+
 class LineBuffer:
     """Takes bytes as they come and gives whole lines."""
 

@@ -9,24 +9,19 @@ import os
 import selectors
 import sys
 from time import monotonic
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Set
 
-from . import conditions
+from . import conditions, provision, venv
 from .child import Child, Outbox
-from .home import Busy, Lock, Store, WrongHash, file_sha256, home
-from .lines import LineBuffer, Message, claim_stdout, decode, write_line
+from .deploying import Deploying
+from .home import Busy, Lock, home
+from .lines import LineBuffer, Message, Refused, claim_stdout, decode, write_line
+from .probe import probe
 from .runtimes import Unavailable, Unknown, choose
+from .store import CONTENTS, MODEL, WrongHash, file_sha256
 
 HEARTBEAT_S = 60.0
 FAREWELL_S = 1.0
-
-
-class Refused(Exception):
-    """A request that cannot be served: the slug of an error of the host's, and words."""
-
-    def __init__(self, slug: str, words: str) -> None:
-        super().__init__(words)
-        self.slug = slug
 
 
 def main() -> int:
@@ -52,7 +47,11 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._requests, self._lines = requests, LineBuffer()
         self._outbox = Outbox(self._selector, answers)
-        self._folder, self._lock, self._store = folder, lock, Store(folder)
+        self._folder, self._lock = folder, lock
+        self._deploying = Deploying(folder, sys.argv[0], self._selector, self._reply, self._hand, lambda: self._child is not None)
+        self._store = self._deploying.deployment.store
+        self._used: Set[str] = set()
+        self._store.clean()
         self._child: Optional[Child] = None
         self._heartbeat_s, self._heard, self._ended = HEARTBEAT_S, monotonic(), False
         os.set_blocking(requests, False)
@@ -66,23 +65,30 @@ class Server:
             "measure": self._measure,
             "predict": self._predict,
             "finish": self._finish,
+            "probe": self._probe,
+            "provision": self._provision,
+            "provisioned": self._provisioned,
+            "unprovision": self._unprovision,
+            **self._deploying.commands,
         }
 
     def run(self) -> None:
         """Serve; the child is dead when this returns."""
         self._outbox.put({"ready": True, "pid": os.getpid()})
-        while not self._ended:
+        while not self._ended or (self._child and self._deploying.is_checking):
             self._turn()
             if monotonic() - self._heard >= self._heartbeat_s:
                 self._ended = True
         if self._child:
             self._child.kill()
+        self._deploying.close()
         end = monotonic() + FAREWELL_S
         while not self._outbox.empty and monotonic() < end:
             self._turn()
 
     def _turn(self) -> None:
-        deadlines = [self._heard + self._heartbeat_s] + ([self._child.deadline] if self._child else [])
+        deadlines = [monotonic() + 1.0 if self._ended else self._heard + self._heartbeat_s]
+        deadlines += [self._child.deadline] if self._child else []
         for key, _ in self._selector.select(max(0.0, min(deadlines) - monotonic())):
             if self._selector.get_map().get(key.fd) is key:  # nothing before it in this turn has let go of it
                 key.data()
@@ -129,7 +135,13 @@ class Server:
             self._refuse(number, "infrastructure", "a request without what it needs: %r" % exc)
         else:
             if answer is not None:
-                self._outbox.put({"id": number, "ok": answer})
+                self._reply(number, answer)
+
+    def _reply(self, number: object, answer: Message) -> None:
+        self._outbox.put({"id": number, "ok": answer})
+
+    def _hand(self, child: Optional[Child]) -> None:
+        self._child = child
 
     def _refuse(self, number: object, slug: str, words: str) -> None:
         self._outbox.put({"id": number, "error": slug, "words": words})
@@ -145,13 +157,18 @@ class Server:
         self._outbox.put({"pulse": True})
 
     def _runtime(self, message: Message) -> Message:
-        return dict(choose(message["runtime"], message["delegate"], message["threads"])._asdict())
+        choice = choose(message["runtime"], message["delegate"], message["threads"], self._folder)
+        return {"name": choice.name, "version": choice.version, "delegate": choice.delegate, "threads": choice.threads}
 
     def _has(self, message: Message) -> Message:
-        return {"has": self._store.path(message["sha256"]) is not None}
+        find = self._store.sound if message.get("sound") else self._store.path
+        return {"has": find(message["sha256"], _content(message)) is not None}
 
     def _take(self, message: Message) -> Message:
-        self._store.add(message["path"], message["sha256"])
+        sha256 = message["sha256"]
+        self._store.add(message["path"], sha256, _content(message), str(message.get("name", "")))
+        self._used.add(sha256)
+        self._store.prune(self._used | self._deploying.deployment.in_use())
         return {}
 
     def _job(self, message: Message) -> Message:
@@ -161,9 +178,11 @@ class Server:
         path = self._store.path(message["sha256"])
         if not path:
             raise Refused("infrastructure", "the board has no model %.12s" % message["sha256"])
+        self._used.add(message["sha256"])
+        self._store.touch(message["sha256"])
         options = message["options"]
-        choice = choose(options["runtime"], options["delegate"], options["threads"])
-        return dict(options, path=path, delegate=choice.delegate, threads=choice.threads)
+        choice = choose(options["runtime"], options["delegate"], options["threads"], self._folder)
+        return dict(options, path=path, delegate=choice.delegate, threads=choice.threads, python=choice.python)
 
     def _measure(self, message: Message) -> None:
         job = dict(message["request"], **self._job(message))
@@ -197,6 +216,36 @@ class Server:
             self._child.kill()
             self._child = None
         return {}
+
+    def _probe(self, message: Message) -> Message:
+        return probe(self._folder)
+
+    def _provisioned(self, message: Message) -> Message:
+        return venv.stamp(self._folder) or {}
+
+    def _unprovision(self, message: Message) -> Message:
+        return {"removed": provision.remove(self._folder)}
+
+    def _provision(self, message: Message) -> None:
+        if self._child:
+            raise Refused("infrastructure", "the board is running a model already")
+
+        def said(answer: Message) -> None:
+            if "alive" not in answer:
+                self._outbox.put({"id": message["id"], "child": answer})
+
+        def ended(reason: str) -> None:
+            self._child = None
+            self._outbox.put({"id": message["id"], "child": {"ended": reason}})
+
+        self._child = Child(self._selector, "provision", message, said, ended)
+
+
+def _content(message: Message) -> str:
+    content = str(message.get("content", MODEL))
+    if content not in CONTENTS:
+        raise Refused("infrastructure", "the store keeps no %.40r" % content)
+    return content
 
 
 def outcome(said: Message, reason: str) -> Message:

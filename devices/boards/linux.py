@@ -6,12 +6,14 @@ import getpass
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from edgepipe.devices import agent_bundle
 from edgepipe.devices.agent.lines import Message, PartBuffer, parts
+from edgepipe.devices.agent.store import GOLDEN, MODEL
 from edgepipe.devices.boards.conversation import BEAT_S, SILENCE_S, Conversation
+from edgepipe.devices.deployments import Deployed, Order, Standing, State
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions, Transport
 from edgepipe.documents import parse
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
@@ -90,9 +92,16 @@ class LinuxBoard:
 
     def push(self, model: Path, sha256: str) -> None:
         """Send the model unless the board has it."""
-        if not self._ask("has", {"sha256": sha256})["has"]:
-            path = self._transport.put(model, f"{sha256}.tflite", deadline_s=PUT_S)
-            self._ask("store", {"path": path, "sha256": sha256}, deadline_s=PUT_S)
+        self._bring(model, sha256, MODEL, model.name, sound=False)
+
+    def _bring(self, file: Path, sha256: str, content: str, name: str, *, sound: bool) -> int:
+        """Send a file unless the board has it, still `sound` if asked; returns the bytes that were sent."""
+        wanted = {"sha256": sha256, "content": content}
+        if self._ask("has", {**wanted, "sound": sound}, deadline_s=PUT_S)["has"]:
+            return 0
+        path = self._transport.put(file, f"{sha256}{Path(content).suffix}", deadline_s=PUT_S)
+        self._ask("store", {**wanted, "path": path, "name": name}, deadline_s=PUT_S)
+        return file.stat().st_size
 
     def measure(self, sha256: str, request: BlockRequest) -> Block:
         """Have one block run; the agent ends a child that gives no sign of life for `request.options.deadline_s`."""
@@ -128,6 +137,62 @@ class LinuxBoard:
             raise InfrastructureError(f"{self._name} cannot run models: {message['broken']}")
         reason = message.get("rejected") or message.get("ended") or "it ended without an answer"
         raise ModelRejected(f"{self._name} could not run the model: {reason}")
+
+    def ask(self, do: str, fields: Message, *, deadline_s: float = ASK_S) -> Message:
+        """Have the agent do one of its other commands, and return its answer. Raises the error that the agent names."""
+        return self._ask(do, fields, deadline_s=deadline_s)
+
+    def bring(self, source: Path, name: str) -> str:
+        """Copy a file to where the agent can take it; returns its path there."""
+        return self._transport.put(source, name, deadline_s=PUT_S)
+
+    def follow(self, do: str, fields: Message, *, deadline_s: float) -> Iterator[Message]:
+        """Have the agent start a child, and yield what that says until it has ended; `deadline_s` is from one word to the next."""
+        conversation = self._talk()
+        number = conversation.request(do, fields)
+        while True:
+            message = conversation.answer(number, deadline_s=deadline_s, key="child")
+            yield message
+            if "ended" in message:
+                return
+
+    def deploy(self, order: Order) -> Deployed:
+        """Send what is missing, and have the agent switch, check and, where that is bad, go back."""
+        standing = self.standing()
+        sent = self._bring(order.model, order.sha256, MODEL, order.name, sound=True)
+        if standing.current == order.sha256 and standing.state not in (State.STAGED, State.TRIAL):
+            return Deployed(id=standing.id, outcome=State.COMMITTED, unchanged=True, sent_bytes=sent)
+        self._bring(order.golden, order.golden_sha256, GOLDEN, order.golden.name, sound=True)
+        wishes = {
+            "sha256": order.sha256,
+            "golden": order.golden_sha256,
+            "options": asdict(order.options),
+            "deadline_s": order.deadline_s,
+            "slowest_us": order.slowest_us,
+            "version": order.version,
+            "protect": order.protected,
+        }
+        answer = self._ask("deploy", wishes, deadline_s=order.deadline_s + 2 * GRACE_S)
+        return parse(Deployed, {**answer, "sent_bytes": sent}, source=f"a trial on {self._name}", error=InfrastructureError)
+
+    def confirm(self, trial: str = "") -> None:
+        """Have the agent keep the model on trial."""
+        self._ask("confirm", {"trial": trial})
+
+    def rollback(self, reason: str) -> str | None:
+        """Have the agent go back."""
+        current: str | None = self._ask("rollback", {"reason": reason})["current"]
+        return current
+
+    def standing(self) -> Standing:
+        """Ask for the slots and the last deployment."""
+        known = {field.name for field in fields(Standing)}
+        answer = {name: value for name, value in self._ask("status", {}).items() if name in known}
+        return parse(Standing, answer, source=f"how {self._name} stands", error=InfrastructureError)
+
+    def boot_hook(self, *, wanted: bool) -> str:
+        """Install what rolls a trial back after a reboot, or remove it; returns its kind. Raises StorageError where none works."""
+        return str(self._ask("boot_hook", {"wanted": wanted})["boot_hook"])
 
     def close(self) -> None:
         """End the agent, and with it the lock."""

@@ -1,52 +1,12 @@
-"""The store takes only what it was promised, and the state goes where it may."""
+"""One agent holds a board, and the state goes where it may."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
-from edgepipe.devices.agent.home import Busy, Lock, Store, WrongHash, home
-
-CONTENT = b"a model"
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-def arrived(folder: Path) -> str:
-    path = folder / "incoming"
-    path.write_bytes(CONTENT)
-    return str(path)
-
-
-def test_a_model_is_stored_under_its_hash_and_the_file_that_came_is_gone(tmp_path: Path) -> None:
-    store, source = Store(str(tmp_path)), arrived(tmp_path)
-    store.add(source, SHA256)
-    assert store.path(SHA256) == str(tmp_path / "store" / f"sha256-{SHA256}" / "model.tflite")
-    assert Path(str(store.path(SHA256))).read_bytes() == CONTENT
-    assert not Path(source).exists()
-
-
-def test_another_file_than_announced_leaves_nothing_behind(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    with pytest.raises(WrongHash, match="announced"):
-        store.add(arrived(tmp_path), "0" * 64)
-    assert store.path("0" * 64) is None
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_what_a_killed_agent_left_half_written_is_cleaned_up(tmp_path: Path) -> None:
-    half = tmp_path / "store" / ".part-4711"
-    half.parent.mkdir()
-    half.write_bytes(CONTENT[:3])
-    Store(str(tmp_path))
-    assert not half.exists()
-
-
-@pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 63, "G" * 64, f"{'0' * 63}/"])
-def test_what_is_no_hash_reaches_no_path(tmp_path: Path, name: str) -> None:
-    with pytest.raises(WrongHash, match="is no sha256"):
-        Store(str(tmp_path)).path(name)
+from edgepipe.devices.agent.home import Busy, Lock, home
 
 
 def test_a_second_lock_is_refused_and_names_the_first(tmp_path: Path) -> None:

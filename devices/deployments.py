@@ -1,0 +1,99 @@
+"""What is said about deployments: the order to put a model on trial, what became of it, and how a board stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from edgepipe.devices.protocols import RunOptions
+
+DEADLINE_S = 120.0
+PLAIN = RunOptions()
+
+
+class State(StrEnum):
+    """Where the last deployment of a board stands."""
+
+    IDLE = "idle"  # nothing was ever deployed
+    STAGED = "staged"  # it is there, and not yet switched on
+    TRIAL = "trial"  # it is current, and the board goes back unless it is confirmed in time
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A model to be put on trial, with golden samples to check its health by (.npz: input_0, …, output_0, …, a row a sample).
+
+    `deadline_s` is how long the board waits for a confirmation, the health check included; `slowest_us` the longest median time of
+    an invocation, None for any; `version` is refused where it is below the highest one confirmed there. `protected` False accepts a
+    board on which nothing rolls a trial back after a reboot, which is recorded there.
+    """
+
+    model: Path
+    sha256: str
+    name: str
+    golden: Path
+    golden_sha256: str
+    options: RunOptions = PLAIN
+    deadline_s: float = DEADLINE_S
+    slowest_us: float | None = None
+    version: int | None = None
+    protected: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the health check measured; None where it did not get so far."""
+
+    samples: int | None = None
+    median_us: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """What became of an order.
+
+    `finding` says what was wrong with the model: crashed, hung, out of memory, wrong output, slow; or what else ended the trial.
+    `protected` names what would have rolled it back after a reboot: systemd, cron, or no. `sent_bytes` counts the model's only.
+    """
+
+    id: str
+    outcome: State
+    finding: str = ""
+    reason: str = ""
+    measured: Measured = Measured()
+    protected: str = ""
+    sent_bytes: int = 0
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a board stands: the hashes that its slots name, and its last deployment.
+
+    `left_s` is what is left of a trial, None where none runs; `boot_hook` what rolls a trial back after a reboot, "" for nothing;
+    `names` are the models' names by hash.
+    """
+
+    state: State
+    id: str = ""
+    current: str | None = None
+    previous: str | None = None
+    candidate: str | None = None
+    floor: int = 0
+    healthy: bool = False
+    finding: str = ""
+    reason: str = ""
+    left_s: float | None = None
+    guarded: bool = False
+    boot_hook: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+
+    def said(self, sha256: str | None) -> str:
+        """Return a model in words."""
+        if sha256 is None:
+            return "nothing"
+        name = self.names.get(sha256, "")
+        return f"{name} ({sha256[:12]})" if name else sha256[:12]

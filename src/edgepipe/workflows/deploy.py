@@ -1,0 +1,210 @@
+"""Deploy: choose a model for each board, put it on trial there, and confirm it once its health check is passed."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgepipe.bundles import GOLDEN, MODEL
+from edgepipe.devices.connect import connect_deployable
+from edgepipe.devices.deployments import DEADLINE_S, PLAIN, Deployed, Order, Standing, State
+from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.protocols import Deployable, RunOptions
+from edgepipe.devices.selector import select
+from edgepipe.errors import EdgepipeError, InfrastructureError, ModelRejected, UsageError, VerifyFailed
+from edgepipe.events import Emit, Note, silent, step
+from edgepipe.parity import Runtime
+from edgepipe.pipeline.export.bundle import golden
+from edgepipe.pipeline.inspect.parity.inputs import made_up
+from edgepipe.pipeline.inspect.parity.run import run
+from edgepipe.pipeline.inspect.verify import verify
+from edgepipe.pipeline.targets import TARGETS
+from edgepipe.workflows.choose_model import GOLDEN_SAMPLES, Choice, choose
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Planned:
+    """What goes to which board."""
+
+    entry: DeviceEntry
+    choice: Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """How to deploy. `confirm` False leaves the trial running; `options`, `slowest_us`, `version` and `protected` as in `Order`."""
+
+    deadline_s: float = DEADLINE_S
+    confirm: bool = True
+    slowest_us: float | None = None
+    version: int | None = None
+    protected: bool = True
+    options: RunOptions = PLAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How it went on one board; `error` is None where the model is current there."""
+
+    device: str
+    model: str
+    sha256: str
+    deployed: Deployed | None
+    error: EdgepipeError | None = None
+
+
+def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tuple[Planned, ...]:
+    """Return what would go to each board that the selector `device` means, as `choose` says; no board is touched.
+
+    Raises UsageError and ModelFileError, and VerifyFailed where a named model does not fit a board.
+    """
+    entries = select(load_inventory(inventory), device)
+    planned = [Planned(entry=entry, choice=choose(model, entry)) for entry in entries]
+    problems = [
+        f"{each.entry.name}: {problem}"
+        for each in planned
+        for problem in verify(each.choice.facts, TARGETS[each.entry.target]).problems
+    ]
+    if problems:
+        raise VerifyFailed("the model does not fit where it is to go; nothing was sent", problems=problems)
+    return tuple(planned)
+
+
+def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit = silent) -> tuple[Delivery, ...]:
+    """Put each model on trial on its board, and confirm it; one board's failure costs that board only.
+
+    Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model.
+    """
+    made: dict[str, bytes] = {}
+    for each in planned:
+        sha256 = each.choice.facts.sha256
+        if sha256 not in made:
+            made[sha256] = _golden(each.choice, emit)
+    return tuple(_deliver(each, made[each.choice.facts.sha256], wishes, emit) for each in planned)
+
+
+def _golden(choice: Choice, emit: Emit) -> bytes:
+    """Return golden samples as .npz: the bundle's, else made-up inputs with the answers of LiteRT's reference kernels here."""
+    if choice.samples:
+        return golden.pack(replace(choice.samples, real=()))
+    rows, _ = made_up(choice.facts, GOLDEN_SAMPLES, 0)
+    with step(emit, f"golden answers for {choice.name}", total=len(rows), unit="samples") as advance:
+        done = run(choice.content, Runtime.REFERENCE, rows, answered=advance)
+    if not done.ran:
+        raise ModelRejected(f"{choice.name}: {Runtime.REFERENCE} refuses it here: {done.report.reason}")
+    inputs, start = [], 0
+    for port in choice.facts.inputs:
+        shape = (len(rows), *(max(length, 1) for length in port.shape))
+        end = start + int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(port.dtype).itemsize
+        inputs.append(np.ascontiguousarray(rows[:, start:end]).view(port.dtype).reshape(shape))
+        start = end
+    return golden.pack(golden.Samples(inputs=tuple(inputs), outputs=done.outputs))
+
+
+def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Delivery:
+    entry, choice = each.entry, each.choice
+    deployed: Deployed | None = None
+    error: EdgepipeError | None = None
+    try:
+        with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(choice, samples, wishes) as order:
+            deployed = board.deploy(order)
+            emit(Note(text=f"{entry.name}: {_words(deployed)}"))
+            if deployed.outcome is State.TRIAL and wishes.confirm:
+                board.confirm(deployed.id)
+                deployed = replace(deployed, outcome=State.COMMITTED)
+        if deployed.outcome not in (State.COMMITTED, State.TRIAL):
+            error = _rejected(entry, deployed)
+    except EdgepipeError as exc:
+        error = exc
+    return Delivery(device=entry.name, model=choice.name, sha256=choice.facts.sha256, deployed=deployed, error=error)
+
+
+def _words(deployed: Deployed) -> str:
+    if deployed.unchanged:
+        return (
+            "the model is current there already; no byte of it was sent" if not deployed.sent_bytes else "a damaged copy was mended"
+        )
+    health = f"health check {deployed.finding or 'passed'}"
+    return f"{deployed.sent_bytes:,} bytes sent, {health}"
+
+
+def _rejected(entry: DeviceEntry, deployed: Deployed) -> EdgepipeError:
+    what = f"{entry.name} has gone back to the model before: {deployed.finding or 'the trial ended'}"
+    if deployed.finding in ("broken", "deadline", "interrupted", "unguarded", "reboot"):
+        return InfrastructureError(what, cause=deployed.reason)
+    return ModelRejected(what, cause=deployed.reason, todo=CURES.get(deployed.finding, "`edgepipe bench --device` tries it again."))
+
+
+CURES = {
+    "out of memory": "Make it smaller: `edgepipe doctor MODEL` says where; or free memory on the board.",
+    "slow": "Make it faster, or allow more with --slowest-ms.",
+    "wrong output": "`edgepipe parity MODEL` says which runtimes answer otherwise; was the golden bundle made of this model?",
+    "hung": "`edgepipe bench MODEL` shows whether it hangs here too.",
+    "crashed": "`edgepipe bench MODEL` shows whether it crashes here too; a newer runtime may help: `edgepipe farm provision`.",
+}
+
+
+@contextmanager
+def _opened(entry: DeviceEntry) -> Iterator[Deployable]:
+    board = connect_deployable(entry)
+    try:
+        board.open()
+        yield board
+    finally:
+        board.close()
+
+
+@contextmanager
+def _order(choice: Choice, samples: bytes, wishes: Wishes) -> Iterator[Order]:
+    with tempfile.TemporaryDirectory(prefix="edgepipe-deploy-") as folder:
+        model, answers = Path(folder) / MODEL, Path(folder) / GOLDEN
+        model.write_bytes(choice.content)
+        answers.write_bytes(samples)
+        yield Order(
+            model=model,
+            sha256=choice.facts.sha256,
+            name=choice.name,
+            golden=answers,
+            golden_sha256=hashlib.sha256(samples).hexdigest(),
+            options=wishes.options,
+            deadline_s=wishes.deadline_s,
+            slowest_us=wishes.slowest_us,
+            version=wishes.version,
+            protected=wishes.protected,
+        )
+
+
+def standing(device: str, *, inventory: Path | None = None) -> dict[str, Standing]:
+    """Return how each board stands, by name. Raises DeviceUnreachable, DeviceBusy."""
+    found = {}
+    for entry in select(load_inventory(inventory), device):
+        with _opened(entry) as board:
+            found[entry.name] = board.standing()
+    return found
+
+
+def confirm(device: str, *, inventory: Path | None = None) -> Standing:
+    """Keep the model that is on trial on the one board that `device` means; returns how the board stands then."""
+    with _opened(_only(device, inventory)) as board:
+        board.confirm()
+        return board.standing()
+
+
+def rollback(device: str, *, inventory: Path | None = None, reason: str = "asked for") -> Standing:
+    """Go back on the one board that `device` means; returns how it stands then. Raises UsageError where there is no way back."""
+    with _opened(_only(device, inventory)) as board:
+        board.rollback(reason)
+        return board.standing()
+
+
+def _only(device: str, inventory: Path | None) -> DeviceEntry:
+    entries = select(load_inventory(inventory), device)
+    if len(entries) > 1:
+        raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
+    return entries[0]
