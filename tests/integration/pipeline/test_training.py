@@ -168,7 +168,7 @@ class Bench:
     def stage(self, name: str = "prune", parameters: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
         self.to = self.base.parent / f"{name}{len(list(self.base.parent.iterdir()))}"
         self.to.mkdir()
-        settings = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, **{n: self.loaded[n] for n in ("loss", "optimizer")}}
+        settings = {"epochs": 1, "batch_size": 32, "learning_rate": 0.01, **{n: self.loaded[n] for n in ("loss", "optimizer")}}
         settings = {name: value for name, value in {**settings, **train}.items() if value is not None}
         return self.worker.request(
             do="stage",
@@ -193,7 +193,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(worker: Worker, zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(worker, tmp_path_factory.mktemp("bench"), zoo / "sequential.keras", thirds())
+    return Bench(worker, tmp_path_factory.mktemp("bench"), zoo / "not_compiled.keras", thirds())
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def test_what_a_keras_3_model_was_compiled_with_is_taken_over(compiled: Bench) -
 
 
 def test_the_models_metrics_and_losses_become_curves_and_go_on_with_the_file(compiled: Bench, notes: list[str]) -> None:
-    (curve,) = compiled.stage(metrics=compiled.loaded["metrics"])["training"]
+    (curve,) = compiled.stage(metrics=compiled.loaded["metrics"], epochs=2)["training"]
     assert curve["epochs"] == 2 and curve["stride"] == 1 and 1 <= curve["kept_epoch"] <= 2
     names = {"loss", "accuracy", "top_k_categorical_accuracy"}
     assert set(curve["curves"]) == names | {f"val_{name}" for name in names}
@@ -254,16 +254,15 @@ def test_code_that_a_model_was_compiled_with_is_left_out_and_named(
         "metrics": [each[part] for each in COMPILED.values() for part in ("loss", "metrics") if part in each],
         "optimizer": COMPILED["a schedule of somebody's"]["optimizer"],
     }
-    for name in ("sequential", "keras2"):
-        for inside in (False, True):
-            notes.clear()
-            path = compiled_with(zoo / f"{name}.keras", tmp_path / f"{name}.keras", training, inside=inside)
-            loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
-            assert loaded["loss"] == "mean_squared_error", "a guess, and never the loss of the file"
-            assert loaded["metrics"] == [] and loaded["optimizer"]["name"] == "Adam"
-            told = next(note for note in notes if note.startswith("the model was compiled with"))
-            assert f'loss "Focal" of {CANARY}' in told and f"train: {{loss: {CANARY}:Focal" in told
-            assert f"--allow-module {CANARY}" in told
+    for name in ("not_compiled", "keras2"):
+        notes.clear()
+        path = compiled_with(zoo / f"{name}.keras", tmp_path / f"{name}.keras", training, inside=True)
+        loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
+        assert loaded["loss"] == "mean_squared_error", "a guess, and never the loss of the file"
+        assert loaded["metrics"] == [] and loaded["optimizer"]["name"] == "Adam"
+        told = next(note for note in notes if note.startswith("the model was compiled with"))
+        assert f'loss "Focal" of {CANARY}' in told and f"train: {{loss: {CANARY}:Focal" in told
+        assert f"--allow-module {CANARY}" in told
     assert not (tmp_path / "sung").exists()
 
     # Keras itself does import it: else its silence proves nothing.
@@ -273,11 +272,12 @@ def test_code_that_a_model_was_compiled_with_is_left_out_and_named(
     assert (tmp_path / "sung").exists()
 
 
-@pytest.mark.parametrize("kind", ["parameters that take all memory", "parameters of no sense", "no map"])
-def test_nonsense_that_a_model_was_compiled_with_is_left_out(worker: Worker, zoo: Path, tmp_path: Path, kind: str) -> None:
-    path = compiled_with(zoo / "not_compiled.keras", tmp_path / "m.keras", COMPILED[kind])
-    loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
-    assert (loaded["metrics"], loaded["optimizer"]) == ([], None)
+def test_nonsense_that_a_model_was_compiled_with_is_left_out(worker: Worker, zoo: Path, tmp_path: Path) -> None:
+    senseless = {**COMPILED["parameters of no sense"], **COMPILED["parameters that take all memory"]}
+    for training in (senseless, COMPILED["no map"]):
+        path = compiled_with(zoo / "not_compiled.keras", tmp_path / "m.keras", training)
+        loaded = worker.request(do="load", source=str(path), base="/", to=str(tmp_path), data={})
+        assert (loaded["metrics"], loaded["optimizer"]) == ([], None)
 
 
 def test_a_loss_of_a_module_that_the_user_allows_is_trained_with(
@@ -301,7 +301,6 @@ def test_a_loss_of_a_module_that_the_user_allows_is_trained_with(
     assert {"loss", "missed"} <= set(curve["curves"])
     assert (folder / "sharp.txt").read_text() == "3.0"
     assert made.load(made.to / "model.keras", "own_losses")["loss"] == made.loaded["loss"]
-    assert made.load(made.to / "model.keras")["loss"]["name"] == "SparseCategoricalCrossentropy", "without leave, a guess"
 
 
 def test_the_optimiser_of_the_recipe_is_trained_with(bench: Bench, plain: bytes) -> None:
@@ -316,6 +315,7 @@ def test_a_loss_optimiser_and_callback_of_the_users_own(bench: Bench) -> None:
         loss=f"{mine}:focal",
         optimizer=f"{mine}:optimizer",
         callbacks=[f"{mine}:stop"],
+        epochs=2,
     )["training"]
     assert (bench.base / "focal.txt").exists()
     assert (bench.base / "optimizer.txt").read_text() == "CosineDecay"
@@ -323,16 +323,16 @@ def test_a_loss_optimiser_and_callback_of_the_users_own(bench: Bench) -> None:
 
 
 def test_a_fit_of_the_users_own_trains_with_the_stages_callbacks(bench: Bench) -> None:
-    (curve,) = bench.stage(fit=f"{bench.mine}:fit")["training"]
+    (curve,) = bench.stage(fit=f"{bench.mine}:fit", epochs=2)["training"]
     assert (bench.base / "fit.txt").read_text() == "2 epochs of 3 batches"
     assert curve["epochs"] == 2 and curve["kept_epoch"] is not None
-    assert bench.sparsity() == [0.5, 0.47]
+    assert bench.sparsity() == [0.5]
 
 
 def test_a_loop_of_the_users_own_is_watched_like_any_other(bench: Bench) -> None:
     (curve,) = bench.stage(fit=f"{bench.mine}:loop", loss={"name": "SparseCategoricalCrossentropy"})["training"]
     assert curve["curves"].keys() == {"loss", "val_loss"}
-    assert bench.sparsity() == [0.5, 0.47]
+    assert bench.sparsity() == [0.5]
 
 
 @pytest.mark.parametrize("stage", ["prune", "cluster"])
@@ -371,7 +371,7 @@ def test_a_name_that_keras_does_not_know_is_refused_with_the_nearest(bench: Benc
 def test_augmentation_sees_each_training_batch_once_and_the_same_seed_gives_the_same_weights(bench: Bench) -> None:
     bench.stage(augment=f"{bench.mine}:shuffled")
     seen = (bench.base / "augment.txt").read_text().splitlines()
-    assert len(seen) == 2 * 3, "validation is left alone"
+    assert len(seen) == 3, "validation is left alone"
     assert len(set(seen)) == len(seen)
     first = bench.weights()
     bench.stage(augment=f"{bench.mine}:shuffled")
@@ -386,9 +386,12 @@ def test_class_weights_count_and_refuse_labels_that_are_no_classes(bench: Bench,
         bench.stage(class_weights={"7": 5.0})
 
 
-def test_mixed_precision_computes_in_bfloat16_and_leaves_float32(bench: Bench, plain: bytes) -> None:
+def test_mixed_precision_computes_in_bfloat16_and_leaves_float32(worker: Worker, zoo: Path, tmp_path: Path) -> None:
+    bench = Bench(worker, tmp_path, zoo / "sequential.keras", thirds())  # of two layers: the last one always computes in float32
+    bench.stage()
+    plain = bench.weights()
     for stage, parameters in (("prune", {"sparsity": 0.5}), ("cluster", {"clusters": 4})):
-        bench.stage(stage, parameters, mixed_precision=True, epochs=1)
+        bench.stage(stage, parameters, mixed_precision=True)
         assert bench.weights() != plain
         assert b"bfloat16" not in (bench.to / "model.keras").read_bytes()
         _, facts = read_model(bench.to / "model.tflite")
