@@ -18,7 +18,7 @@ from edgepipe.devices.transports.redact import redactor
 from edgepipe.devices.transports.ssh_channel import SshChannel
 from edgepipe.devices.transports.ssh_host_key import no_common_kind, pinned_key, refusal
 from edgepipe.devices.transports.ssh_link import WINDOW_BYTES, Link, run_within
-from edgepipe.devices.transports.ssh_upload import STALL_S, Uploads, heard
+from edgepipe.devices.transports.ssh_upload import STALL_S, Sftp, Uploads, heard
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SshTransport:
         program = resources.files("edgepipe.devices.agent").joinpath("arrivals.py").read_text(encoding="utf-8")
         arrivals = self._run([program], "the upload's program", deadline_s)
         with link.within(min(STALL_S, end - monotonic()), "open a file transfer to"):
-            sftp = paramiko.SFTPClient.from_transport(link.transport)
+            sftp = Sftp.from_transport(link.transport)
         if sftp is None:
             raise DeviceUnreachable(f"{self._name} offers no file transfer", todo="Let its sshd_config name a Subsystem sftp.")
         folder = heard(arrivals, link, end - monotonic())["folder"]

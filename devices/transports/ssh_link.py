@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 
 import paramiko
 
@@ -16,6 +17,33 @@ from edgepipe.errors import DeviceUnreachable
 LOG = "edgepipe.paramiko"
 DEAD_PEER_MS = 30_000  # bytes that the other side's kernel did not acknowledge for so long: it is gone (tcp(7), TCP_USER_TIMEOUT)
 WINDOW_BYTES = 1 << 20  # the most that a channel's other side may say before somebody reads it
+
+
+class Watch:
+    """A deadline that somebody else keeps: `act` is called when it has passed, unless `end` was."""
+
+    def __init__(self, seconds: float, stall_s: float | None, act: Callable[[], None]) -> None:
+        self.is_late, self.limit_s = False, max(0.0, seconds)
+        self._last = monotonic() + self.limit_s
+        self._stall_s, self._act, self._over = stall_s, act, threading.Event()
+        self.progress()
+        threading.Thread(target=self._wait, name="deadline", daemon=True).start()
+
+    def progress(self) -> None:
+        """Something moved: the time without any begins anew."""
+        self._due = self._last if self._stall_s is None else min(self._last, monotonic() + self._stall_s)
+
+    def end(self) -> None:
+        """All is done."""
+        self._over.set()
+
+    def _wait(self) -> None:
+        while not self._over.wait(max(0.0, self._due - monotonic())):
+            if monotonic() >= self._due:
+                self.limit_s = self.limit_s if self._due == self._last or self._stall_s is None else self._stall_s
+                self.is_late = True
+                self._act()
+                return
 
 
 class Link:
@@ -76,32 +104,24 @@ class Link:
         return found
 
     @contextmanager
-    def within(self, seconds: float, doing: str) -> Iterator[None]:
-        """Give what happens inside `seconds`, then close the connection, at which every wait ends. Raises DeviceUnreachable."""
-        late = threading.Event()
+    def within(self, seconds: float, doing: str, *, stall_s: float | None = None) -> Iterator[Watch]:
+        """Give what happens inside `seconds`, then close the connection, at which every wait ends. Raises DeviceUnreachable.
 
-        def expire() -> None:
-            late.set()
-            self.close()
-
-        timer = threading.Timer(max(0.0, seconds), expire)
-        timer.daemon = True
-        timer.start()
+        With `stall_s`, the yielded watch must also be told of some progress at least that often.
+        """
+        watch = Watch(seconds, stall_s, self.close)
         try:
-            yield
-            if late.is_set():
+            yield watch
+            if watch.is_late:
                 raise EOFError
         except (paramiko.SSHException, OSError, EOFError) as exc:
-            if late.is_set():
-                raise self._late(doing, seconds) from exc
+            if watch.is_late:
+                raise DeviceUnreachable(
+                    f"could not {doing} {self.name} within {watch.limit_s:.3g} s", cause="the board hangs, or the network lost it"
+                ) from exc
             raise DeviceUnreachable(f"could not {doing} {self.name}: {self.redact(words(exc))}") from exc
         finally:
-            timer.cancel()
-
-    def _late(self, doing: str, seconds: float) -> DeviceUnreachable:
-        return DeviceUnreachable(
-            f"could not {doing} {self.name} within {max(0.0, seconds):.3g} s", cause="the board hangs, or the network lost it"
-        )
+            watch.end()
 
     def close(self) -> None:
         """Cut the connection: first the socket, so that nothing waits for a peer that reads no more. May be called twice."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -17,9 +17,10 @@ from edgepipe.devices.transports.ssh_channel import SshChannel
 from edgepipe.devices.transports.ssh_link import Link
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelFileError, StorageError, error_for
 
-STALL_S = 30.0  # the longest time for one group of bytes, whatever the deadline of the whole
-FIRST_GROUP_BYTES, LARGEST_GROUP_BYTES = 8 << 10, 2 << 20
-GROUP_S = 0.5  # a group that took less is followed by a larger one
+STALL_S = 30.0  # the longest time without any progress, whatever the deadline of the whole
+PIECE_BYTES, FIRST_PIECE_BYTES = 32 << 10, 8 << 10  # of one request: the largest of SFTP's, and one for a line of unknown speed
+FAST_BYTES_PER_S = 64 << 10
+AHEAD = 64  # requests without an answer yet
 ASK_S = 60.0  # the board hashes whole files
 
 
@@ -55,10 +56,20 @@ def survey(source: Path) -> Survey:
     return Survey(size_bytes=size, sha256=whole.hexdigest(), chunks=tuple(chunks))
 
 
+class Sftp(paramiko.SFTPClient):
+    """paramiko's own pipelining asks for the answers to all of a file's requests or to none; a window needs some of them."""
+
+    def answers(self, file: paramiko.SFTPFile, ahead: int, heard: Callable[[], None]) -> None:
+        """Wait until at most `ahead` requests have no answer. Raises OSError where the board could not do one of them."""
+        while len(file._reqs) > ahead:
+            self._read_response(file._reqs.popleft())
+            heard()
+
+
 class Uploads:
     """Sends files over one connection. `arrivals` is the program on the board, which has said in which folder they arrive."""
 
-    def __init__(self, link: Link, sftp: paramiko.SFTPClient, arrivals: SshChannel, folder: str) -> None:
+    def __init__(self, link: Link, sftp: Sftp, arrivals: SshChannel, folder: str) -> None:
         self._link, self._sftp, self._arrivals, self._folder = link, sftp, arrivals, folder
         self.sent_bytes = 0
 
@@ -101,41 +112,31 @@ class Uploads:
         return min(right, size)
 
     def _send(self, source: Path, part: str, start: int, end: float) -> None:
-        """Write the bytes from `start` on, group by group; each must have been written on the board before the next."""
-        group_bytes = FIRST_GROUP_BYTES
-        with source.open("rb") as content:
+        """Write the bytes from `start` on, many requests ahead of the board's answers; each answer is a sign of life."""
+        with source.open("rb") as content, self._link.within(end - monotonic(), "write to", stall_s=STALL_S) as watch:
             content.seek(start)
-            with self._within(end):
-                file = self._sftp.open(part, "r+b")
-                file.seek(start)
-                file.set_pipelined(True)
-            while group := content.read(group_bytes):
-                began = monotonic()
-                with self._within(end):
-                    self._write(file, group)
-                self.sent_bytes += len(group)
-                if monotonic() - began < GROUP_S:
-                    group_bytes = min(2 * group_bytes, LARGEST_GROUP_BYTES)
-                elif monotonic() - began > STALL_S / 4:
-                    group_bytes = max(group_bytes // 2, FIRST_GROUP_BYTES)
-        with self._within(end):
-            file.close()
-
-    def _write(self, file: paramiko.SFTPFile, group: bytes) -> None:
-        try:
-            file.write(group)
-            file.stat()  # answered after every write before it
-        except OSError as exc:
-            if not self._link.is_alive:
-                raise
-            raise StorageError(
-                f"{self._link.name} could not write the file: {self._link.redact(str(exc))}",
-                cause="its disk is full or broken",
-                todo="Free some space on the board; what has arrived is kept, and the next attempt goes on from there.",
-            ) from exc
-
-    def _within(self, end: float) -> AbstractContextManager[None]:
-        return self._link.within(min(STALL_S, end - monotonic()), "write to")
+            file = self._sftp.open(part, "r+b")
+            file.seek(start)
+            file.set_pipelined(True)
+            began, written = monotonic(), 0
+            try:
+                while piece := content.read(
+                    PIECE_BYTES if written > FAST_BYTES_PER_S * (monotonic() - began) else FIRST_PIECE_BYTES
+                ):
+                    file.write(piece)
+                    written += len(piece)
+                    self.sent_bytes += len(piece)
+                    self._sftp.answers(file, AHEAD, watch.progress)
+                self._sftp.answers(file, 0, watch.progress)
+                file.close()
+            except OSError as exc:
+                if not self._link.is_alive:
+                    raise
+                raise StorageError(
+                    f"{self._link.name} could not write the file: {self._link.redact(str(exc))}",
+                    cause="its disk is full or broken",
+                    todo="Free some space on the board; what has arrived is kept, and the next attempt goes on from there.",
+                ) from exc
 
     def _ask(self, request: Message, end: float) -> Message:
         """Ask the program on the board."""
