@@ -60,7 +60,7 @@ class Child:
         self._silence_s = float(request["deadline_s"])
         self._lines, self._tail, self._said_all = LineBuffer(), b"", False
         self._process = subprocess.Popen(
-            [sys.executable, "-I", os.path.abspath(sys.argv[0]), role],
+            [request.get("python", sys.executable), "-I", os.path.abspath(sys.argv[0]), role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

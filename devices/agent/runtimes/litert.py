@@ -13,14 +13,19 @@ THREADED = True
 
 def load(path: str, delegate: str, threads: int) -> Model:
     """Load a model and allocate its tensors. Raises what the interpreter raises for a model that it refuses."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert import interpreter
 
+    return load_with(interpreter, path, delegate, threads)
+
+
+def load_with(module: Any, path: str, delegate: str, threads: int) -> Model:
+    """Load a model with the interpreter of a package; the names in it are the same in all of them."""
     resolvers = {
-        "xnnpack": OpResolverType.AUTO,
-        "none": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        "ref": OpResolverType.BUILTIN_REF,
+        "xnnpack": module.OpResolverType.AUTO,
+        "none": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        "ref": module.OpResolverType.BUILTIN_REF,
     }
-    interpreter = Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=resolvers[delegate])
+    interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=resolvers[delegate])
     interpreter.allocate_tensors()
     return LitertModel(interpreter)
 

@@ -50,11 +50,11 @@ def test_running_processes_are_counted_without_our_own() -> None:
 
 def test_what_a_runtime_cannot_do_is_not_recorded_as_done() -> None:
     pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]'")
-    choice = choose("tflm", "xnnpack", 4)
+    choice = choose("tflm", "xnnpack", 4, "/nowhere")
     assert (choice.delegate, choice.threads) == ("none", 1)
 
 
 @pytest.mark.parametrize(("name", "delegate", "threads"), [("litrt", "xnnpack", 1), ("litert", "gpu", 1), ("litert", "xnnpack", 0)])
 def test_unknown_names_are_refused(name: str, delegate: str, threads: int) -> None:
     with pytest.raises(Unknown):
-        choose(name, delegate, threads)
+        choose(name, delegate, threads, "/nowhere")

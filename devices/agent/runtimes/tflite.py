@@ -1,0 +1,17 @@
+"""LiteRT's predecessor, as `tflite-runtime`: for boards that `ai-edge-litert` has no wheel for."""
+
+from .litert import load_with
+from .model import Model
+
+PACKAGE = "tflite-runtime"
+MODULE = "tflite_runtime"
+IMPORTS = "tflite_runtime.interpreter"
+DELEGATES = ("xnnpack", "none", "ref")
+THREADED = True
+
+
+def load(path: str, delegate: str, threads: int) -> Model:
+    """Load a model and allocate its tensors. Raises what the interpreter raises for a model that it refuses."""
+    from tflite_runtime import interpreter
+
+    return load_with(interpreter, path, delegate, threads)
