@@ -1,4 +1,4 @@
-"""Which boards are meant: names, globs and labels, separated by commas (`pi4`, `mcu-*`, `lab=a`, `local,target=pi`)."""
+"""Which boards are meant: names, globs and labels. A comma means "or" (`pi4,mcu-*,lab=a`), a plus "and" (`pi*+lab=a`)."""
 
 from __future__ import annotations
 
@@ -25,24 +25,42 @@ def select(inventory: Inventory, selector: str) -> tuple[DeviceEntry, ...]:
 
 
 def _means(term: str, entry: DeviceEntry) -> bool:
-    key, labelled, value = term.partition("=")
+    return all(_fits(part.strip(), entry) for part in term.split("+"))
+
+
+def _fits(part: str, entry: DeviceEntry) -> bool:
+    key, labelled, value = part.partition("=")
     if not labelled:
-        return fnmatchcase(entry.name, term)
-    found = _labels(entry).get(key)
-    return found is not None and fnmatchcase(found, value)
+        return fnmatchcase(entry.name, part)
+    return any(fnmatchcase(found, value) for found in _labels(entry).get(key, ()))
 
 
-def _labels(entry: DeviceEntry) -> dict[str, str]:
-    """Return its labels, and under the keys of the inventory what it is."""
-    return {"board": entry.board, "target": entry.target, "kind": entry.transport.kind, **entry.labels}
+def _labels(entry: DeviceEntry) -> dict[str, tuple[str, ...]]:
+    """Return its labels, and under the keys of the inventory what it is; its `kind` is that of board and of transport."""
+    known = {
+        "board": (entry.board,),
+        "target": (entry.target,),
+        "transport": (entry.transport.kind,),
+        "kind": (entry.board, entry.transport.kind),
+        "emulated": ("yes" if entry.is_virtual else "no",),
+    }
+    return {**known, **{key: (value,) for key, value in entry.labels.items()}}
 
 
 def _nothing(inventory: Inventory, term: str) -> str:
+    """Return why no board is meant: the first part of the term that fits none, else that no board has all of them."""
+    for part in (part.strip() for part in term.split("+")):
+        if not any(_fits(part, entry) for entry in inventory.devices.values()):
+            return _unknown(inventory, part)
+    return f'"{term}" matches nothing: no device has all of it'
+
+
+def _unknown(inventory: Inventory, term: str) -> str:
     key, labelled, _ = term.partition("=")
     if not labelled:
         return f'"{term}" matches nothing.{suggestion(term, list(inventory.devices))}'
     labels = [_labels(entry) for entry in inventory.devices.values()]
-    values = sorted({label[key] for label in labels if key in label})
+    values = sorted({value for label in labels for value in label.get(key, ())})
     if values:
         return f'"{term}" matches nothing; "{key}" has the values {", ".join(values)}.'
     return f'no device has the label "{key}".{suggestion(key, sorted({name for label in labels for name in label}))}'

@@ -26,14 +26,20 @@ HEAVY = {
 HEAVY |= {"PIL", "sqlalchemy", "jinja2"}
 
 
+# Every verb as it is typed, those in groups too.
+VERBS = [f"{name} {part}".strip() for name, (_, verbs) in COMMANDS.items() for part in ([""] if callable(verbs) else verbs)]
+
+
 def command(verb: str) -> TyperCommand:
-    assert isinstance(GROUP, TyperGroup)
-    found = GROUP.commands[verb]
+    found = GROUP
+    for word in verb.split():
+        assert isinstance(found, TyperGroup)
+        found = found.commands[word]
     assert isinstance(found, TyperCommand)
     return found
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_short_first_line_and_an_example(verb: str) -> None:
     text = command(verb).help or ""
     first = text.strip().splitlines()[0]
@@ -42,13 +48,13 @@ def test_every_verb_has_a_short_first_line_and_an_example(verb: str) -> None:
     assert f"edgepipe {verb}" in text
 
 
-@pytest.mark.parametrize(("verb", "name"), [(verb, str(param.name)) for verb in COMMANDS for param in command(verb).params])
+@pytest.mark.parametrize(("verb", "name"), [(verb, str(param.name)) for verb in VERBS for param in command(verb).params])
 def test_every_argument_and_option_is_explained(verb: str, name: str) -> None:
     param = next(param for param in command(verb).params if param.name == name)
     assert len((getattr(param, "help", None) or "").strip()) >= 10
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], *([*verb.split(), "--help"] for verb in VERBS)], ids=" ".join)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from edgepipe.cli import main_inner\n"
@@ -70,10 +76,10 @@ def test_no_arguments_show_the_help() -> None:
     assert "Usage:" in ran.stdout
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_option_is_a_usage_error(verb: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", f"import sys; from edgepipe.cli import main; sys.argv[1:] = [{verb!r}, '--no-such-option']; main()"],
+        [sys.executable, "-c", "from edgepipe.cli import main; main()", *verb.split(), "--no-such-option"],
         capture_output=True,
         text=True,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from edgepipe.cli.commands import COMMANDS
+from edgepipe.cli.commands import COMMANDS, GROUPS
 from edgepipe.errors import EdgepipeError, InternalError, Interrupted, StorageError, Terminated, UsageError
 
 # What the system says of a path that no disk could hold, as against a disk that is full.
@@ -32,7 +32,13 @@ def build_app() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, (panel, command) in COMMANDS.items():
-        app.command(name, rich_help_panel=panel)(command)
+        if callable(command):
+            app.command(name, rich_help_panel=panel)(command)
+        else:
+            group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+            for verb, part in command.items():
+                group.command(verb)(part)
+            app.add_typer(group, name=name, help=GROUPS[name], rich_help_panel=panel)
     return app
 
 

@@ -1,8 +1,8 @@
-"""The table of verbs: name, help panel, function. A new verb is one new file and one line here."""
+"""The table of verbs: name, help panel, function or a group of them. A new verb is one new file and one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edgepipe.cli.bench import bench
 from edgepipe.cli.bundle import bundle
@@ -12,11 +12,13 @@ from edgepipe.cli.compress import compress
 from edgepipe.cli.convert import convert
 from edgepipe.cli.debug_quant import debug_quant
 from edgepipe.cli.demo import demo
+from edgepipe.cli.deploy import deploy
 from edgepipe.cli.diff import diff
 from edgepipe.cli.doctor import doctor
 from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
+from edgepipe.cli.farm import COMMANDS as FARM
 from edgepipe.cli.inspect import inspect
 from edgepipe.cli.parity import parity
 from edgepipe.cli.prune import prune
@@ -24,11 +26,13 @@ from edgepipe.cli.quantize import quantize
 from edgepipe.cli.recipe import recipe
 from edgepipe.cli.remedy import remedy
 from edgepipe.cli.report import report
+from edgepipe.cli.rollback import confirm, rollback
 from edgepipe.cli.verify import verify
 
 START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it", "Measure it", "Report it"
+BOARDS = "Bring it to boards"
 
-COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
+COMMANDS: dict[str, tuple[str, Callable[..., int] | Mapping[str, Callable[..., int]]]] = {
     "demo": (START, demo),
     "compress": (SMALL, compress),
     "recipe": (SMALL, recipe),
@@ -48,6 +52,13 @@ COMMANDS: dict[str, tuple[str, Callable[..., int]]] = {
     "bundle": (PROVE, bundle),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
+    "farm": (BOARDS, FARM),
+    "deploy": (BOARDS, deploy),
+    "confirm": (BOARDS, confirm),
+    "rollback": (BOARDS, rollback),
     "report": (REPORT, report),
     "compare": (REPORT, compare),
 }
+
+# What a group of verbs is for.
+GROUPS = {"farm": "The boards of the inventory: which there are, what they have, and what they are given."}

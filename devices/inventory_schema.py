@@ -1,0 +1,48 @@
+"""The JSON Schema of farm_inventory.yaml, for editors: that of its types, with each kind of transport told by its `kind`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgepipe.devices.inventory import LINKS, NAME, Defaults, DeviceEntry
+from edgepipe.documents import json_schema
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def inventory_schema() -> dict[str, Any]:
+    """Return a schema that accepts what `read_inventory` can read."""
+    device = json_schema(DeviceEntry)
+    definitions = device.pop("$defs", {})
+    del device["properties"]["name"]  # what stands before the colon
+    device["required"].remove("name")
+    for kind, link in LINKS.items():
+        _told_by_kind(definitions[link.__name__], kind)
+    defaults = json_schema(Defaults)
+    definitions |= {"Device": device, "Defaults": defaults}
+    return {
+        "$schema": DRAFT,
+        "title": "edgepipe inventory",
+        "type": "object",
+        "properties": {
+            "schema": {"const": 1, "description": "The version of this format."},
+            "defaults": {"$ref": "#/$defs/Defaults"},
+            "devices": {
+                "type": "object",
+                "description": "The boards by name.",
+                "minProperties": 1,
+                "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+                "additionalProperties": {"$ref": "#/$defs/Device"},
+            },
+        },
+        "required": ["schema", "devices"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _told_by_kind(link: dict[str, Any], kind: str) -> None:
+    """Make `kind` the one thing that tells which transport is meant; no default may say where this machine keeps Python."""
+    link["properties"]["kind"] = {"const": kind}
+    link["required"] = ["kind", *link.get("required", ())]
+    link["properties"].get("python", {}).pop("default", None)
