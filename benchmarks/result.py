@@ -19,6 +19,7 @@ NAMED_VERSIONS = (
     "ai-edge-litert",
     "flatbuffers",
     "numpy",
+    "paramiko",
     "tensorflow",
     "tensorflow-model-optimization",
     "tf-keras",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -26,34 +26,39 @@ ASK_S = 60.0  # the board hashes whole files
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """A file as it is here: its size, its sha256, and that of each MiB."""
+    """A file as it is here: its size and sha256."""
 
+    source: Path
     size_bytes: int
     sha256: str
-    chunks: tuple[str, ...]
 
-    def verified_bytes(self, arrived: list[str]) -> int:
-        """Return how many bytes from the start are right, given the hashes of what the board has."""
+    def verified_bytes(self, arrived: list[str], arrived_bytes: int) -> int:
+        """Return how many bytes from the start are right on a board that has `arrived_bytes`, with these hashes of each MiB."""
         right = 0
-        for ours, theirs in zip(self.chunks, arrived, strict=False):
-            if ours != theirs:
+        for chunk, theirs in zip(_chunks(self.source), arrived, strict=False):
+            ours = chunk[: arrived_bytes - right]
+            if hashlib.sha256(ours).hexdigest() != theirs:
                 break
-            right += CHUNK_BYTES
-        return min(right, self.size_bytes)
+            right += len(ours)
+        return right
 
 
 def survey(source: Path) -> Survey:
     """Read a file once. Raises ModelFileError."""
-    whole, chunks, size = hashlib.sha256(), list[str](), 0
+    whole, size = hashlib.sha256(), 0
     try:
-        with source.open("rb") as content:
-            while chunk := content.read(CHUNK_BYTES):
-                whole.update(chunk)
-                chunks.append(hashlib.sha256(chunk).hexdigest())
-                size += len(chunk)
+        for chunk in _chunks(source):
+            whole.update(chunk)
+            size += len(chunk)
     except OSError as exc:
         raise ModelFileError(f"cannot read {source}: {exc.strerror}") from exc
-    return Survey(size_bytes=size, sha256=whole.hexdigest(), chunks=tuple(chunks))
+    return Survey(source=source, size_bytes=size, sha256=whole.hexdigest())
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            yield chunk
 
 
 class Sftp(paramiko.SFTPClient):
@@ -61,8 +66,9 @@ class Sftp(paramiko.SFTPClient):
 
     def answers(self, file: paramiko.SFTPFile, ahead: int, heard: Callable[[], None]) -> None:
         """Wait until at most `ahead` requests have no answer. Raises OSError where the board could not do one of them."""
-        while len(file._reqs) > ahead:
-            self._read_response(file._reqs.popleft())
+        waiting = file._reqs  # type: ignore[attr-defined]  # the type stubs show public names only
+        while len(waiting) > ahead:
+            self._read_response(waiting.popleft())  # type: ignore[attr-defined]
             heard()
 
 
@@ -82,7 +88,7 @@ class Uploads:
         path = f"{self._folder}/{name}"
         if state["there"]:
             return path
-        start = self._verified(source, ours, state)
+        start = ours.verified_bytes(state["chunks"], int(state["part_bytes"]))
         if ours.size_bytes - start > state["free_bytes"]:
             raise StorageError(
                 f"{self._link.name} has {state['free_bytes']:,} bytes free, and {source.name} needs {ours.size_bytes - start:,}",
@@ -98,19 +104,6 @@ class Uploads:
             )
         return path
 
-    def _verified(self, source: Path, ours: Survey, state: Message) -> int:
-        """Return from where on to send: after the last whole MiB that is right, or at the end of a last shorter piece."""
-        arrived, size = state["chunks"], int(state["part_bytes"])
-        right = ours.verified_bytes(arrived)
-        last = size // CHUNK_BYTES
-        if right == last * CHUNK_BYTES and size > right and len(arrived) > last:
-            with source.open("rb") as content:
-                content.seek(right)
-                piece = content.read(size - right)
-            if hashlib.sha256(piece).hexdigest() == arrived[last]:
-                return size
-        return min(right, size)
-
     def _send(self, source: Path, part: str, start: int, end: float) -> None:
         """Write the bytes from `start` on, many requests ahead of the board's answers; each answer is a sign of life."""
         with source.open("rb") as content, self._link.within(end - monotonic(), "write to", stall_s=STALL_S) as watch:
@@ -120,9 +113,7 @@ class Uploads:
             file.set_pipelined(True)
             began, written = monotonic(), 0
             try:
-                while piece := content.read(
-                    PIECE_BYTES if written > FAST_BYTES_PER_S * (monotonic() - began) else FIRST_PIECE_BYTES
-                ):
+                while piece := content.read(_piece_bytes(written, monotonic() - began)):
                     file.write(piece)
                     written += len(piece)
                     self.sent_bytes += len(piece)
@@ -143,6 +134,10 @@ class Uploads:
         left = end - monotonic()
         self._arrivals.send(json.dumps(request).encode(), deadline_s=min(STALL_S, left))
         return heard(self._arrivals, self._link, min(ASK_S, end - monotonic()))
+
+
+def _piece_bytes(written: int, seconds: float) -> int:
+    return PIECE_BYTES if written > FAST_BYTES_PER_S * seconds else FIRST_PIECE_BYTES
 
 
 def heard(arrivals: SshChannel, link: Link, deadline_s: float) -> Message:
