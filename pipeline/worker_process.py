@@ -106,7 +106,7 @@ def _load(
     model, own = loaded.model, loaded.compiled
     splits = _open(data)
     probe = splits.get("validation") or splits.get("train")
-    if probe is not None and len(model.outputs) > 1:
+    if probe is not None and probe.labels is not None and len(model.outputs) > 1:
         raise UnsupportedModel(
             f"the model has {len(model.outputs)} outputs, and the data labels for one",
             todo="Give a model with the one output that matters; without --data this one can be converted.",

@@ -1,7 +1,8 @@
-"""Activations that integer runtimes lack, spelt out in operators that all have, while a model is traced. In the worker only.
+"""What integer runtimes lack, spelt out in operators that all have, while a model is traced. In the worker only.
 
 TFLite Micro and the Edge TPU have no GELU; the converter writes SELU, and ELU with a factor of its own, with EXP or SELECT, which
-TFLite Micro computes in float32 only or not at all. The formulas, all of one variable:
+TFLite Micro computes in float32 only or not at all. An UpSampling1D becomes as many slices as there are steps and one join of them
+all, of which TFLite Micro takes ten; as a picture one row high it is a single operator. The formulas, all of one variable:
 - gelu(x) = x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), the form with tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415), since
   (1 + tanh z) / 2 = sigmoid(2 z); at most 0.0005 from the one with erf, which no operator computes. With tanh itself the converter
   would recognise it and write GELU again.
@@ -26,7 +27,7 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 @contextmanager
 def spelt_out(model: Any) -> Iterator[None]:
-    """Within the block the layers of a tf_keras model, however deep, compute these activations by the formulas above."""
+    """Within the block the layers of a tf_keras model, however deep, compute the same in these other operators."""
     with ExitStack() as until_the_end:
         for part in model.submodules:
             for owner in (part, *getattr(part, "_quantize_activations", ())):  # TF-MOT keeps a trained layer's there
@@ -35,6 +36,8 @@ def spelt_out(model: Any) -> Iterator[None]:
                         until_the_end.enter_context(instead(owner, name, formula))
             if type(part).__name__ == "ELU" and float(part.alpha) != 1.0:
                 until_the_end.enter_context(instead(part, "call", partial(_elu, alpha=float(part.alpha))))
+            if type(part).__name__ == "UpSampling1D":
+                until_the_end.enter_context(instead(part, "call", partial(_repeated, times=int(part.size))))
         yield
 
 
@@ -71,3 +74,11 @@ def _elu(inputs: Any, alpha: float) -> Any:
 
 def _selu(x: Any) -> Any:
     return SELU_SCALE * _elu(x, SELU_ALPHA)
+
+
+def _repeated(inputs: Any, times: int) -> Any:
+    import tensorflow as tf
+
+    steps = inputs.shape[1] * times
+    row = tf.compat.v1.image.resize_nearest_neighbor(tf.expand_dims(inputs, 1), (1, steps), half_pixel_centers=True)
+    return tf.reshape(row, (-1, steps, inputs.shape[2]))

@@ -341,7 +341,7 @@ KINDS: dict[str, Kind] = {
     **{f"GlobalAveragePooling{rank}D": _plain("MEAN", shape=rules.global_pool) for rank in (1, 2, 3)},
     **{f"ZeroPadding{rank}D": _padded(rank) for rank in (1, 2, 3)},
     **{f"Cropping{rank}D": _cropped(rank) for rank in (1, 2, 3)},
-    "UpSampling1D": _upsampled(1, _repeated(1)),
+    "UpSampling1D": _upsampled(1, _always("RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "RESHAPE")),
     "UpSampling2D": _upsampled(2, _nearest_or_bilinear),
     "UpSampling3D": _upsampled(3, _repeated(3)),
     "Resizing": Kind(shape=_image, ops=_nearest_or_bilinear),

@@ -16,6 +16,7 @@ WANTED = {
     "gelu": ["MUL", "MUL", "ADD", "MUL", "LOGISTIC", "MUL"],
     "elu with a factor": ["ELU", "LEAKY_RELU"],
     "elu twice around a reshape": ["ELU", "ELU"],
+    "steps repeated": ["RESIZE_NEAREST_NEIGHBOR"],
 }
 CONVERT = """
 import json, sys
@@ -34,6 +35,7 @@ made = {
     "gelu": lambda: [layers.Conv2D(6, 3), layers.Activation("gelu")],
     "elu with a factor": lambda: [layers.Conv2D(6, 3), layers.ELU(0.5)],
     "elu twice around a reshape": lambda: [layers.Conv2D(6, 3, activation="elu"), layers.Reshape((36, 6)), layers.ELU()],
+    "steps repeated": lambda: [layers.Conv2D(6, 3), layers.Reshape((36, 6)), layers.UpSampling1D(3)],
     "gru both ways": lambda: [layers.Reshape((4, 48)), layers.Bidirectional(layers.GRU(3))],
     "lstm both ways": lambda: [layers.Reshape((4, 48)), layers.Bidirectional(layers.LSTM(3))],
     "lstm of another kind": lambda: [layers.Reshape((4, 48)), layers.LSTM(3, activation="relu")],
