@@ -1,4 +1,4 @@
-"""Models written by hand, for figures and tests that need a known amount of work: one convolution, or a loop without an end."""
+"""Models written by hand, for figures and tests that need a known amount of work: a convolution, a loop or a pit without an end."""
 
 from __future__ import annotations
 
@@ -34,18 +34,30 @@ def convolution(side: int, channels: int, seed: int = 0, dtype: str = "float32")
 
 def endless() -> bytes:
     """Return a .tflite that loads and never answers: a WHILE whose condition, x < 1e9, always holds."""
-    options = schema.WhileOptionsT()
-    options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
-    loop = _operator(0, [0], [1], schema.BuiltinOptions.WhileOptions, options)
-    compare = _operator(1, [0, 1], [2], schema.BuiltinOptions.LessOptions, schema.LessOptionsT())
     same = _operator(2, [0], [1], schema.BuiltinOptions.AbsOptions, schema.AbsOptionsT())
+    return _loop(same)
+
+
+def bottomless() -> bytes:
+    """Return a .tflite at which LiteRT crashes with SIGSEGV, whatever memory it has: a WHILE whose body is that WHILE again."""
+    return _loop(_while())
+
+
+def _loop(body: schema.OperatorT) -> bytes:
+    compare = _operator(1, [0, 1], [2], schema.BuiltinOptions.LessOptions, schema.LessOptionsT())
     graphs = [
-        _graph([_tensor("input", (1,)), _tensor("output", (1,))], loop, [0], [1]),
+        _graph([_tensor("input", (1,)), _tensor("output", (1,))], _while(), [0], [1]),
         _graph([_tensor("x", (1,)), _tensor("limit", (1,), buffer=1), _tensor("holds", (1,), BOOL)], compare, [0], [2]),
-        _graph([_tensor("x", (1,)), _tensor("again", (1,))], same, [0], [1]),
+        _graph([_tensor("x", (1,)), _tensor("again", (1,))], body, [0], [1]),
     ]
     operators = [schema.BuiltinOperator.WHILE, schema.BuiltinOperator.LESS, schema.BuiltinOperator.ABS]
     return _model(operators, graphs, [np.array([1e9], "<f4").tobytes()])
+
+
+def _while() -> schema.OperatorT:
+    options = schema.WhileOptionsT()
+    options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
+    return _operator(0, [0], [1], schema.BuiltinOptions.WhileOptions, options)
 
 
 def _tensor(name: str, shape: Sequence[int], dtype: int = FLOAT, buffer: int = 0, scales: int = 0) -> schema.TensorT:

@@ -48,7 +48,8 @@ class Deploying:
             "status": self._status,
             "boot_hook": self._boot_hook,
         }
-        self.deployment.recover(guard.is_guarded(folder))
+        with contextlib.suppress(OSError):  # a full disk must not keep the host out; the next step tries again
+            self.deployment.recover(guard.is_guarded(folder))
 
     @property
     def is_checking(self) -> bool:

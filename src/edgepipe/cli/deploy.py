@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,10 +57,10 @@ def deploy(
 ) -> int:
     """Bring a model to boards. It is tried there first; a bad one never stays, whether this machine is there or not.
 
-    The board hashes what arrives, arms a guard, switches with one rename, and lets the model answer golden inputs (those of a bundle,
-    else made-up ones with the answers of this machine). A model that crashes, hangs, needs too much memory, answers wrongly or is
-    slower than --slowest-ms is rolled back: exit code 6. So is one that nobody confirms by the deadline. A model that is there
-    already is not sent again.
+    The board hashes what arrives, arms a guard, switches with one rename, and lets the model answer golden inputs (a bundle's, else
+    made-up ones with the answers of this machine). A model that crashes, hangs, needs too much memory, answers wrongly or is slower
+    than --slowest-ms is rolled back: exit code 6. So is one that nobody confirms by the deadline. A model that is there already is
+    not sent again.
 
     [bold]Examples[/]
 

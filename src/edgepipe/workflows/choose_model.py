@@ -37,8 +37,8 @@ class Choice:
 def choose(model: str | None, entry: DeviceEntry) -> Choice:
     """Return the model for a board: a .tflite, a bundle, the last fitting artefact of a recipe, or the artefact of a hash.
 
-    None takes the last artefact of the youngest run of a recipe that fits the board's target. Raises UsageError, with the list where
-    several may be meant; ModelFileError; VerifyFailed for a bundle that is not sound.
+    None takes the last artefact of the youngest run of a recipe that fits the board's target. Raises UsageError, with the list
+    where several may be meant; ModelFileError; VerifyFailed for a bundle that is not sound.
     """
     if model is None:
         return _of_latest(entry)
