@@ -22,6 +22,7 @@ from edgepipe.devices.inventory import DeviceEntry, SshLink
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 # SHLVL: bash takes sshd's command for a login and reads ~/.bashrc, but only on its first level: tests do without the developer's.
 CONFIGURATION = """\
+{more}
 ListenAddress 127.0.0.1
 Port {port}
 PidFile {folder}/pid
@@ -40,7 +41,6 @@ PerSourcePenalties no
 LogLevel ERROR
 Subsystem sftp internal-sftp
 SetEnv EDGEPIPE_HOME={home} SHLVL=1
-{more}
 """
 
 

@@ -23,12 +23,15 @@ def pinned_key(name: str, text: str) -> paramiko.PKey:
     try:
         if kind not in KINDS:
             raise ValueError(f'"{kind[:40]}" is no kind of key that is safe to pin; known: {", ".join(KINDS)}')
-        return paramiko.PKey.from_type_string(kind, base64.b64decode(body, validate=True))
+        key = paramiko.PKey.from_type_string(kind, base64.b64decode(body, validate=True))
+        if key.asbytes() != base64.b64decode(body):
+            raise ValueError("a part of it is missing, or too much is there")
     except (ValueError, binascii.Error, paramiko.SSHException, IndexError, EOFError) as exc:
         raise InventoryError(
             f"{name}: the pinned host_key cannot be read: {exc}",
             todo='Write it as on the board: host_key: "ssh-ed25519 AAAA...", from /etc/ssh/ssh_host_ed25519_key.pub.',
         ) from exc
+    return key
 
 
 def fingerprint(key: paramiko.PKey) -> str:
