@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgepipe.devices import smoke_model
 from edgepipe.devices.board_state import BoardState
@@ -20,6 +20,13 @@ from edgepipe.events import Emit, step
 CHILD_S = 60.0  # between two signs of life of the agent's child
 FOLLOW_S = 2400.0  # the agent itself ends what hangs before that
 REMOVE_S = 120.0
+
+
+class Fetch(Protocol):
+    """Where wheels come from: `edgepipe.devices.wheels.fetch`."""
+
+    def __call__(self, plan: RuntimePlan, *, again: bool) -> WheelSet:
+        """Return a plan's wheels; `again`: though there are some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,7 @@ def plan_for(name: str, state: BoardState) -> RuntimePlan:
     return found
 
 
-def provision(name: str, board: LinuxBoard, *, upgrade: bool, emit: Emit) -> Provisioned:
+def provision(name: str, board: LinuxBoard, *, upgrade: bool, emit: Emit, fetch: Fetch = fetch) -> Provisioned:
     """Install the runtime that fits an open board, unless it is there. `upgrade`: look for newer wheels first.
 
     Raises UsageError where there is none for it, InfrastructureError where it cannot be fetched or does not work there; what was

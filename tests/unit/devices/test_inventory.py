@@ -57,7 +57,7 @@ def test_the_commented_boards_of_the_sample_are_right_too(tmp_path: Path) -> Non
     farm = read_inventory(
         write(tmp_path, "\n".join(lines[:at] + [line.replace("  # ", "  ", 1).rstrip("#") for line in lines[at:]]))
     )
-    assert list(farm.devices) == ["local", "pi4", "mcu-m4", "mcu-m4-qemu"]
+    assert list(farm.devices) == ["local", "pi4", "coral-dev", "mcu-m4", "mcu-m4-qemu"]
 
 
 def test_all_problems_are_told_at_once_each_with_its_device_and_a_suggestion(tmp_path: Path) -> None:
@@ -87,6 +87,7 @@ devices:
         ("schema: 1\ndevices: {}\n", "names no board"),
         ("schema: 1\ndevices: {a: {board: linux, target: host}}\n", "transport"),
         ("schema: 1\ndevices: {a: 5}\n", "devices.a"),
+        ("schema: 1\ndevices: {'a;b': {board: linux, target: host, transport: {kind: local}}}\n", "a name is made of letters"),
         ("schema: 1\ndevices: {a: {board: linux, target: host, transport: 5}}\n", "a transport needs a kind"),
         ("schema: 1\ndevices: {a: {name: b, board: linux, target: host, transport: {kind: local}}}\n", 'unknown key "name"'),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, Inventory
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, Inventory, LocalLink, QemuLink
 from edgepipe.devices.selector import select
 from edgepipe.errors import UsageError
 
@@ -27,6 +27,10 @@ FARM = Inventory(
         ("pi5, pi4-a", ["pi4-a", "pi5"]),
         ("pi5,lab=a,*", ["pi4-a", "pi4-b", "pi5"]),
         ("local,pi5", ["local", "pi5"]),
+        ("pi4-*+lab=a", ["pi4-a"]),
+        ("lab=a + target=pi", ["pi4-a", "pi5"]),
+        ("lab=a+cooled=yes,pi4-b", ["pi4-b", "pi5"]),
+        ("kind=fake+emulated=yes+lab=b", ["pi4-b"]),
     ],
 )
 def test_a_selector_means_boards_in_the_inventorys_order(selector: str, names: list[str]) -> None:
@@ -40,6 +44,8 @@ def test_a_selector_means_boards_in_the_inventorys_order(selector: str, names: l
         ("lab=c", "has the values a, b"),
         ("lap=a", 'Perhaps you meant "lab"?'),
         ("pi5,nothing-like-it", "Known here: pi4-a, pi4-b, pi5"),
+        ("lab=a+pi4-b", "no device has all of it"),
+        ("lab=a+cooledd=yes", 'Perhaps you meant "cooled"?'),
         (" , ", "no device was named"),
     ],
 )
@@ -47,3 +53,13 @@ def test_what_means_no_board_is_answered_with_what_there_is(selector: str, words
     with pytest.raises(UsageError) as raised:
         select(FARM, selector)
     assert words in str(raised.value)
+
+
+def test_a_kind_is_that_of_the_board_or_of_its_transport() -> None:
+    boards = {"m4": ("mcu", QemuLink(machine="mps2-an386")), "pi": ("linux", LocalLink())}
+    farm = Inventory(
+        devices={name: DeviceEntry(name=name, board=board, target="pi", transport=link) for name, (board, link) in boards.items()}  # type: ignore[arg-type]
+    )
+    assert [entry.name for entry in select(farm, "kind=mcu")] == ["m4"]
+    assert [entry.name for entry in select(farm, "kind=qemu")] == ["m4"]
+    assert [entry.name for entry in select(farm, "kind=local")] == ["pi"]
