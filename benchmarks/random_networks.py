@@ -35,6 +35,7 @@ from tests.random_networks import UNUSUAL, drawn, networks, unusual_networks
 from tests.small_networks import Network
 
 COUNT, OF_EACH_UNUSUAL, SEED, JOBS = 200, 2, 20261122, 2
+MODELS_EACH = 25
 INT8 = Step(stage="quantize", parameters={"mode": "int8"})
 WANTED = (
     "for every usual network 0 float tensors, no dynamic dimension, and TFLite Micro invokes; "
@@ -74,6 +75,7 @@ def main() -> None:
         for outcome in outcomes_of([*usual, *unusual], Path(folder), jobs=JOBS):
             network = [*usual, *unusual][len(seen)]
             seen.append((network, outcome))
+            print(f"{len(seen)}: reached {outcome.reached}, the doctor said {outcome.doctor_fits}", flush=True)
             if not outcome.foretold or (not outcome.reached and len(seen) <= len(usual)):
                 print(network.to_json(), outcome, flush=True)
     figures = {
@@ -122,6 +124,8 @@ def outcomes_of(described: Sequence[Network], folder: Path, *, jobs: int = 1) ->
             try:
                 return _outcome(worker, Cache(folder / "cache"), folder, number)
             finally:
+                if number % MODELS_EACH == MODELS_EACH - 1:
+                    worker.close()  # and the next request starts another: TensorFlow keeps something of every model
                 idle.put(worker)
 
         yield from pool.map(outcome, range(len(described)))
