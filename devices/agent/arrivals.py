@@ -69,19 +69,17 @@ def want(place: str, request: Message) -> Message:
 
 
 def settle(place: str, request: Message) -> Message:
-    """Give a part its name if it is whole; a wrong one is deleted. Done again, it says the same."""
+    """Give a part its name if it is whole; a wrong one is deleted. Done again, or after somebody else's, it says the same."""
     path, part = inside(place, request["name"]), inside(place, request["part"])
-    ours = "%s-%d" % (part, os.getpid())
+    arrived = file_hash(part)
     try:
-        os.rename(part, ours)
-    except FileNotFoundError:  # somebody else brought the same file and was first
-        return {"sha256": file_hash(path)}
-    arrived = file_hash(ours)
-    if arrived == request["sha256"]:
-        os.rename(ours, path)  # without fsync: a power cut may spoil it, but `want` would see that
-    else:
-        os.unlink(ours)
-    return {"sha256": arrived}
+        if arrived == request["sha256"]:
+            os.rename(part, path)  # without fsync: a power cut may spoil it, but `want` would see that
+        elif arrived is not None:
+            os.unlink(part)
+    except FileNotFoundError:
+        arrived = None
+    return {"sha256": arrived or file_hash(path)}
 
 
 def sweep(place: str, now: float) -> None:

@@ -62,6 +62,7 @@ class SshTransport:
         self._link: Link | None = None
         self._uploads: Uploads | None = None
         self._channels: list[SshChannel] = []
+        self._sent_bytes = 0
 
     def _load(self, path: Path, passphrase: str | None) -> paramiko.PKey:
         found: Exception | None = None
@@ -165,11 +166,12 @@ class SshTransport:
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes of files that this connection has sent."""
-        return self._uploads.sent_bytes if self._uploads else 0
+        """Bytes of files that were sent so far."""
+        return self._sent_bytes + (self._uploads.sent_bytes if self._uploads else 0)
 
     def close(self) -> None:
         """End every program and cut the connection."""
+        self._sent_bytes = self.sent_bytes
         link, self._link, self._uploads = self._link, None, None
         channels, self._channels = self._channels, []
         for channel in channels:

@@ -53,10 +53,7 @@ class Link:
         self.name, self.redact = name, redact
         self.client = paramiko.SSHClient()
         self.client.set_log_channel(LOG)
-        log = logging.getLogger(LOG)
-        log.propagate = False  # it logs tracebacks that a terminal should not see; what is wrong is raised
-        if not log.handlers:
-            log.addHandler(logging.NullHandler())
+        logging.getLogger(LOG).setLevel(logging.CRITICAL + 1)  # it logs tracebacks at every broken line; what is wrong is raised
         self._socket: socket.socket | None = None
         self._over = False
 

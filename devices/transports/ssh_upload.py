@@ -108,7 +108,10 @@ class Uploads:
         """Write the bytes from `start` on, many requests ahead of the board's answers; each answer is a sign of life."""
         with source.open("rb") as content, self._link.within(end - monotonic(), "write to", stall_s=STALL_S) as watch:
             content.seek(start)
-            file = self._sftp.open(part, "r+b")
+            try:
+                file = self._sftp.open(part, "r+b")
+            except FileNotFoundError:  # somebody else brought the same file meanwhile
+                return
             file.seek(start)
             file.set_pipelined(True)
             began, written = monotonic(), 0
