@@ -26,7 +26,10 @@ CRASHES, CRASHES_WITHIN_S = 3, 60.0
 
 
 class Situation(NamedTuple):
-    """The last deployment: `back` was current before it, `before` was previous; `deadline_s` counts from the start of `boot`."""
+    """The last deployment: `back` was current before it, `before` was previous; `deadline_s` counts from the start of `boot`.
+
+    `kept`: it was committed, whatever came then.
+    """
 
     state: str = IDLE
     id: str = ""
@@ -38,6 +41,7 @@ class Situation(NamedTuple):
     deadline_s: float = 0.0
     protected: str = ""
     healthy: bool = False
+    kept: bool = False
     finding: str = ""
     reason: str = ""
 
@@ -56,7 +60,7 @@ def situation(entries: List[Entry]) -> Situation:
             now = now._replace(healthy=True)
         elif event in STATES:
             known = {name: entry[name] for name in ("deadline_s", "protected", "finding", "reason") if name in entry}
-            now = now._replace(state=STATES[event], **known)
+            now = now._replace(state=STATES[event], kept=now.kept or event == "committed", **known)
     return now
 
 
@@ -188,10 +192,14 @@ class Deployment:
         if self.slots.read(CURRENT) == now.model:
             self._switch_back(now)
         with contextlib.suppress(OSError):
-            if not now.before or self.store.path(now.before):
-                self.slots.set(PREVIOUS, now.before)
-            self.slots.clear(CANDIDATE)
+            self._tidy(now)
         self._tell(now, reason, finding)
+
+    def _tidy(self, now: Situation) -> None:
+        """Let the other slots be as they were before the trial."""
+        if not now.before or self.store.path(now.before):
+            self.slots.set(PREVIOUS, now.before)
+        self.slots.clear(CANDIDATE)
 
     def _switch_back(self, now: Situation) -> None:
         try:
@@ -226,6 +234,8 @@ class Deployment:
                     self._tell(now, "somebody went back; the disk could not say so then", "")
                 else:
                     self._raise_floor(now)
+            elif not now.kept and self.slots.read(CURRENT) == now.back:
+                self._tidy(now)  # the disk was full then
             self.journal.trim()
 
     def _recover_trial(self, now: Situation, guarded: bool) -> None:

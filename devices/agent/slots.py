@@ -21,10 +21,10 @@ class Slots:
         os.makedirs(self._folder, exist_ok=True)
 
     def read(self, name: str) -> Optional[str]:
-        """Return the hash that a slot names, or None."""
+        """Return the hash that a slot names, or None. Raises OSError where the disk does not say: that is not the same."""
         try:
             target = os.readlink(os.path.join(self._folder, name))
-        except OSError:
+        except FileNotFoundError:
             return None
         return target[len(PREFIX) :] if target.startswith(PREFIX) else None
 

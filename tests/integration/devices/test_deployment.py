@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deployments import BAD, bad, current, good, journal
 
+from benchmarks.deployments import BAD, bad, current, good, journal
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.deployments import Order, State
 from edgepipe.devices.transports.local import LocalTransport

@@ -51,8 +51,8 @@ def bad(folder: Path, kind: str, seed: int = 0) -> Order:
     if kind == "slow":
         return good(folder, seed, slowest_us=0.001)
     if kind == "out of memory":
-        content = convolution(side=900, channels=2, seed=seed)
-        return order(folder, content, zeros(folder, (1, 900, 900, 2)), options=replace(quick, memory_limit_bytes=8 << 20))
+        content, patient = convolution(side=500, channels=2, seed=seed), RunOptions(memory_limit_bytes=4 << 20, deadline_s=20.0)
+        return order(folder, content, zeros(folder, (1, 500, 500, 2)), options=patient)
     content = {"crashed": bottomless, "hung": endless}[kind]()
     return order(folder, content + seed.to_bytes(4, "little"), zeros(folder, (1,)), options=quick)
 

@@ -1,0 +1,111 @@
+"""`edgepipe deploy`, `confirm` and `rollback` as a user types them, on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from commandline import Command
+
+from benchmarks.deployments import current
+from benchmarks.synthetic import convolution
+
+HERE = ("--device", "local", "--no-reboot-protection")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "good.tflite"
+    path.write_bytes(convolution(side=4, channels=2))
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_model_is_deployed_once_and_what_goes_where_is_said_first(edgepipe: Command, model: Path, agent_home: Path) -> None:
+    done = edgepipe("deploy", model, *HERE, "--yes", "--json")
+    assert done.code == 0, done.err
+    (cell,) = done.json["deployments"]
+    assert cell["deployed"]["outcome"] == "committed"
+    assert cell["deployed"]["sent_bytes"] == model.stat().st_size
+    assert done.err.splitlines()[0].startswith(f"local: good.tflite, {model.stat().st_size} bytes, sha256 {sha256_of(model)[:12]}")
+    assert current(agent_home) == sha256_of(model)
+    again = edgepipe("deploy", model, *HERE, "--yes", "--json")
+    assert again.json["deployments"][0]["deployed"]["sent_bytes"] == 0
+    assert again.json["deployments"][0]["deployed"]["unchanged"]
+
+
+def test_without_a_yes_nothing_is_sent(edgepipe: Command, model: Path, agent_home: Path) -> None:
+    done = edgepipe("deploy", model, *HERE)
+    assert done.code == 2
+    assert "--yes" in done.err
+    assert not agent_home.exists()
+
+
+def test_a_trial_is_kept_by_confirm_and_undone_by_rollback(
+    edgepipe: Command, model: Path, tmp_path: Path, agent_home: Path
+) -> None:
+    other = tmp_path / "other.tflite"
+    other.write_bytes(convolution(side=4, channels=2, seed=1))
+    assert edgepipe("deploy", model, *HERE, "--yes").code == 0
+    left = edgepipe("deploy", other, *HERE, "--yes", "--no-confirm", "--deadline", "300")
+    assert left.code == 0
+    assert "edgepipe confirm --device local" in left.out
+    assert current(agent_home) == sha256_of(other)
+    assert edgepipe("confirm", "--device", "local").code == 0
+    assert edgepipe("rollback", "--device", "local", "--json").json["current"] == sha256_of(model)
+    assert current(agent_home) == sha256_of(model)
+    none_left = edgepipe("rollback", "--device", "local")
+    assert (none_left.code, edgepipe("confirm", "--device", "local").code) == (2, 2)
+
+
+def test_a_slow_model_is_exit_code_6_and_never_stays(edgepipe: Command, model: Path, agent_home: Path) -> None:
+    done = edgepipe("deploy", model, *HERE, "--yes", "--slowest-ms", "0.00001")
+    assert done.code == 6
+    assert "slow" in done.out
+    assert current(agent_home) is None
+
+
+def test_a_bundle_brings_its_own_golden_samples(edgepipe: Command, model: Path, agent_home: Path) -> None:
+    assert edgepipe("bundle", model, "--to", "good.bundle", "--target", "host", "--golden", "4").code == 0
+    done = edgepipe("deploy", "good.bundle", *HERE, "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.json["deployments"][0]["deployed"]["measured"]["samples"] == 4
+
+
+def test_a_board_that_keeps_no_models_is_named(edgepipe: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "farm.yaml").write_text("schema: 1\ndevices:\n  ghost: {board: fake, target: host, transport: {kind: fake}}\n")
+    done = edgepipe("deploy", model, "--device", "ghost", "--inventory", "farm.yaml", "--yes", "--json")
+    assert done.code == 2
+    assert "keeps no models" in done.json["deployments"][0]["error"]["message"]
+
+
+def artefact(results: Path, content: bytes, name: str | None = None) -> str:
+    sha256 = hashlib.sha256(content).hexdigest()
+    folder = results / "artefacts" / (name or sha256)
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(content)
+    return folder.name
+
+
+def test_the_beginning_of_a_hash_names_an_artefact_and_an_ambiguous_one_lists_them(
+    edgepipe: Command, tmp_path: Path, agent_home: Path
+) -> None:
+    results = tmp_path / "results"
+    first = artefact(results, convolution(side=4, channels=2))
+    second = artefact(results, convolution(side=4, channels=2, seed=1), first[:8] + "0" * 56)
+    done = edgepipe("deploy", first[:8], *HERE, "--yes", EDGEPIPE_RESULTS=str(results))
+    assert done.code == 2
+    assert first in done.err
+    assert second in done.err
+    assert edgepipe("deploy", first[:16], *HERE, "--yes", EDGEPIPE_RESULTS=str(results)).code == 0
+    assert current(agent_home) == first
+
+
+def test_with_nothing_made_yet_it_says_how_to_begin(edgepipe: Command, tmp_path: Path) -> None:
+    done = edgepipe("deploy", *HERE, "--yes", EDGEPIPE_RESULTS=str(tmp_path / "none"))
+    assert done.code == 2
+    assert "edgepipe compress" in done.err

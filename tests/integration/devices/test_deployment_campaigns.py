@@ -1,0 +1,43 @@
+"""Slices of the campaigns about deployments: a system call here and there at which a process dies or the disk refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.deploy_bad_models import trial
+from benchmarks.deploy_crash_points import Board, Point, campaign, hurt
+
+
+@pytest.fixture(autouse=True)
+def has_strace() -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("crash points need strace: apt-get install strace")
+
+
+def test_current_resolves_and_recovery_is_idempotent_wherever_it_stops() -> None:
+    figures = campaign(every=97, first=5)
+    assert figures["points"] >= 15
+    assert figures["problems"] == []
+
+
+def test_the_campaign_would_notice_a_board_that_lost_its_model(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    entry = board.idle / "store" / f"sha256-{board.one}" / "model.tflite"
+    entry.write_bytes(b"another")
+    problems = hurt(board, Point("commit", "rename", 1, "SIGKILL"), tmp_path / "board")
+    assert any("current was" in problem for problem in problems)
+    assert any("torn" in problem for problem in problems)
+
+
+def test_the_board_alone_tells_what_was_wrong_with_a_model_whose_host_is_gone(tmp_path: Path) -> None:
+    from benchmarks.deploy_bad_models import board_with
+    from benchmarks.deployments import good
+    from edgepipe.devices import agent_bundle
+
+    (tmp_path / "agent.pyz").write_bytes(agent_bundle.build().content)
+    board_with(good(tmp_path / "models", seed=1), tmp_path / "template")
+    ending = trial(tmp_path, "crashed", 0)
+    assert (ending.back, ending.finding) == (True, "crashed")
