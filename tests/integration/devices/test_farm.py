@@ -1,0 +1,127 @@
+"""`edgepipe farm` from the command line: real boards made of this machine, enrolled, listed, probed, ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from commandline import Command
+
+from edgepipe.devices import virtual_board, virtual_image
+from edgepipe.documents import read_yaml
+
+OWN_CACHE = Path.home() / ".cache" / "edgepipe" / "virtual-pi"  # the user's, not the tests'
+
+
+@pytest.fixture
+def ssh_board(edgepipe: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if not Path(virtual_board.SSHD).exists():
+        pytest.skip("there is no sshd: apt-get install openssh-server")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = edgepipe("farm", "up", "localhost-ssh", "--quiet")
+    assert done.code == 0, done.err
+    yield "localhost-ssh"
+    edgepipe("farm", "down", "localhost-ssh")
+
+
+def test_a_board_made_of_this_machine_comes_answers_and_goes(edgepipe: Command, ssh_board: str) -> None:
+    path = edgepipe.folder / "farm_inventory.yaml"
+    jsonschema.validate(read_yaml(path), edgepipe("farm", "schema").json)
+    again = edgepipe("farm", "up", ssh_board, "--json").json
+    (listed,) = edgepipe("farm", "list", "virtual=yes+target=host", "--json").json["boards"]
+    assert (listed["name"], listed["transport"], listed["reachable"], listed["emulated"]) == (ssh_board, "ssh", "yes", False)
+    (probed,) = edgepipe("farm", "probe", ssh_board, "--json").json["boards"]
+    assert probed["state"]["arch"] == os.uname().machine
+    assert any(finding["subject"] == "runtime" for finding in probed["findings"])
+
+    assert "has ended" in edgepipe("farm", "down", ssh_board).out
+    assert ssh_board not in path.read_text()
+    assert not Path(f"/proc/{again['pid']}").exists()
+    assert "was not running" in edgepipe("farm", "down", ssh_board).out
+
+
+def test_a_board_is_enrolled_with_the_key_that_it_shows(edgepipe: Command, ssh_board: str) -> None:
+    path = edgepipe.folder / "farm_inventory.yaml"
+    path.write_text(path.read_text() + "\n# the end\n")
+    link = read_yaml(path)["devices"][ssh_board]["transport"]
+    where = f"{link['user']}@127.0.0.1:{link['port']}"
+    refused = edgepipe("farm", "add", "twin", "--ssh", where)
+    assert refused.code == 2
+    assert "nobody is there to compare" in refused.err
+    assert "twin" not in path.read_text()
+
+    done = edgepipe("farm", "add", "twin", "--ssh", where, "--key", link["key"], "--label", "lab=a", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.json["fingerprint"].startswith("ssh-ed25519 SHA256:")
+    assert done.json["fingerprint"] in done.err
+    written = read_yaml(path)["devices"]["twin"]
+    assert written["transport"]["host_key"] == link["host_key"]
+    assert written["labels"] == {"lab": "a"}
+    assert path.read_text().endswith("# the end\n")
+    (listed,) = edgepipe("farm", "list", "twin", "--json").json["boards"]
+    assert listed["reachable"] == "yes"
+    assert edgepipe("farm", "remove", "twin").code == 0
+    assert "twin" not in path.read_text()
+
+
+def test_a_dead_board_costs_its_own_row_only(edgepipe: Command) -> None:
+    (edgepipe.folder / "farm_inventory.yaml").write_text(
+        "schema: 1\ndevices:\n"
+        "  ghost: {board: linux, target: pi, transport: {kind: fake, faults: [dead]}}\n"
+        "  later: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}}\n"
+        "  alive: {board: linux, target: pi, transport: {kind: fake}}\n"
+    )
+    boards = {each["name"]: each for each in edgepipe("farm", "list", "--json").json["boards"]}
+    assert {name: each["reachable"] for name, each in boards.items()} == {"ghost": "no", "later": "no", "alive": "yes"}
+    assert boards["ghost"]["reason"]
+    offline = edgepipe("farm", "list", "--offline", "--json").json["boards"]
+    assert {each["reachable"] for each in offline} == {"unknown"}
+    probed = edgepipe("farm", "probe", "ghost", "--json")
+    assert probed.code == 4
+    assert probed.json["boards"][0]["error"] == "device-unreachable"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "a;b", "--ssh", "me@pi"], "no name for a board"),
+        (["add", "pi", "--ssh", "pi"], "no address"),
+        (["add", "pi", "--ssh", "me@pi", "--label", "lab"], "KEY=VALUE"),
+        (["up", "pi-virtul"], 'Perhaps you meant "pi-virtual"'),
+        (["remove", "pi"], "cannot read|no device"),
+        (["provision", "local", "--upgrade", "--remove"], "exclude each other"),
+    ],
+)
+def test_what_cannot_be_done_is_a_usage_error(edgepipe: Command, arguments: list[str], words: str) -> None:
+    done = edgepipe("farm", *arguments)
+    assert done.code == 2
+    assert any(word in done.err for word in words.split("|"))
+
+
+def test_the_virtual_pi_is_an_arm64_board(edgepipe: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = OWN_CACHE / virtual_image.image().name
+    if not archive.exists():
+        pytest.skip("the virtual Pi was not built on this machine; once, as root: edgepipe farm up pi-virtual")
+    if virtual_image.missing():
+        pytest.skip(f"the virtual Pi cannot run here: {'; '.join(virtual_image.missing())}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = tmp_path / "cache" / "edgepipe" / "virtual-pi"
+    place.mkdir(parents=True)
+    (place / archive.name).symlink_to(archive)
+    try:
+        done = edgepipe("farm", "up", "pi-virtual", "--json")
+        assert done.code == 0, done.err
+        assert done.json["emulated"]
+        (probed,) = edgepipe("farm", "probe", "pi-virtual", "--json").json["boards"]
+        assert (probed["state"]["arch"], probed["state"]["bits"]) == ("aarch64", 64)
+        assert probed["state"]["numpy"]
+    finally:
+        assert edgepipe("farm", "down", "pi-virtual").code == 0
+    assert not Path(f"/proc/{done.json['pid']}").exists()
+    assert str(place.parent) not in Path("/proc/mounts").read_text()
+    assert not (place.parent / "virtual" / "pi-virtual").exists()
+    shutil.rmtree(place)

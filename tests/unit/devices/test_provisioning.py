@@ -1,0 +1,159 @@
+"""A board gets its runtime from wheels that are brought, once, and only if one model runs in it.
+
+The wheels here are small ones, made on the spot: they lead to the runtime that the tests themselves run with.
+"""
+
+from __future__ import annotations
+
+import ensurepip
+import hashlib
+import importlib.util
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from benchmarks.synthetic import _graph, _model, _operator, _tensor
+from edgepipe.devices import provisioning, smoke_model
+from edgepipe.devices.boards.linux import LinuxBoard
+from edgepipe.devices.protocols import RunOptions
+from edgepipe.devices.runtimes import RuntimePlan
+from edgepipe.devices.transports.local import LocalTransport
+from edgepipe.devices.wheels import Wheel, WheelSet, pip_command
+from edgepipe.errors import InfrastructureError
+from edgepipe.events import silent
+
+HONEST = "__path__ += {places!r}\n"
+DEADLY = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
+
+
+def site_of(module: str) -> Path:
+    found = importlib.util.find_spec(module)
+    assert found
+    assert found.origin
+    return Path(found.origin).parent
+
+
+def wheel(folder: Path, version: str, start: str) -> Path:
+    """A wheel of "ai-edge-litert" that is nothing but its first lines."""
+    path, info = folder / f"ai_edge_litert-{version}-py3-none-any.whl", f"ai_edge_litert-{version}.dist-info"
+    members = {
+        "ai_edge_litert/__init__.py": start,
+        "of_the_tests.pth": f"{site_of('numpy').parent}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: ai-edge-litert\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # of 1980, so that the same wheel has the same hash
+    return path
+
+
+def pip_wheel() -> Path:
+    places = [Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels")]
+    found = next((path for place in places for path in sorted(place.glob("pip-*.whl"))), None)
+    if found is None:
+        pytest.skip("this Python brings no wheel of pip: apt-get install python3-pip-whl")
+    return found
+
+
+class Shelf:
+    """Wheels as `fetch` would bring them; counts how often it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.version, self.asked = folder, "3.0", 0
+        self.start = HONEST.format(places=[str(site_of("ai_edge_litert"))])
+
+    def __call__(self, plan: RuntimePlan, *, again: bool) -> WheelSet:
+        self.asked += 1
+        paths = (wheel(self.folder, self.version, self.start), pip_wheel())
+        wheels = tuple(Wheel(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
+        return WheelSet(wheels=wheels, digest=hashlib.sha256("".join(each.sha256 for each in wheels).encode()).hexdigest()[:16])
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def board(home: Path) -> Iterator[LinuxBoard]:
+    made = LinuxBoard("board", LocalTransport(sys.executable))
+    made.open()
+    yield made
+    made.close()
+
+
+def test_a_board_is_provisioned_once_upgraded_and_cleared(board: LinuxBoard, home: Path, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    assert provisioning.provisioned(board) is None
+    first = provisioning.provision("board", board, upgrade=False, emit=silent, fetch=shelf)
+    assert first.changed
+    assert first.stamp.versions["ai_edge_litert"] == "3.0"
+    assert first.stamp.smoke["median_ns"]
+    assert board.runtime(RunOptions()).version == "3.0"
+
+    assert not provisioning.provision("board", board, upgrade=False, emit=silent, fetch=shelf).changed
+    assert shelf.asked == 1
+    assert not provisioning.provision("board", board, upgrade=True, emit=silent, fetch=shelf).changed  # nothing newer
+
+    shelf.version = "3.1"
+    assert provisioning.provision("board", board, upgrade=True, emit=silent, fetch=shelf).changed
+    assert board.runtime(RunOptions()).version == "3.1"
+    assert len(list((home / "venvs").iterdir())) == 1
+
+    assert provisioning.remove(board)
+    assert not provisioning.remove(board)
+    assert provisioning.provisioned(board) is None
+    assert board.runtime(RunOptions()).version not in ("3.0", "3.1")
+
+
+def test_a_runtime_for_another_processor_is_a_verdict_and_what_worked_stays(board: LinuxBoard, home: Path, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    before = provisioning.provision("board", board, upgrade=False, emit=silent, fetch=shelf).stamp
+    shelf.version, shelf.start = "3.2", DEADLY
+    with pytest.raises(InfrastructureError, match=r"crashed with SIGILL.*stays"):
+        provisioning.provision("board", board, upgrade=True, emit=silent, fetch=shelf)
+    assert provisioning.provisioned(board) == before
+    assert board.runtime(RunOptions()).version == "3.0"
+    assert [each.name for each in (home / "venvs").iterdir()] == [before.digest]
+
+
+def test_a_wheel_that_was_damaged_on_its_way_is_not_installed(board: LinuxBoard, tmp_path: Path) -> None:
+    def wrong(plan: RuntimePlan, *, again: bool) -> WheelSet:
+        good = Shelf(tmp_path)(plan, again=again)
+        return WheelSet(wheels=(Wheel(path=good.wheels[0].path, sha256="0" * 64), *good.wheels[1:]), digest=good.digest)
+
+    with pytest.raises(InfrastructureError, match="damaged on its way"):
+        provisioning.provision("board", board, upgrade=False, emit=silent, fetch=wrong)
+    assert provisioning.provisioned(board) is None
+
+
+def test_the_model_to_try_is_the_one_that_its_source_says() -> None:
+    tensors = [_tensor("x", (1, 8)), _tensor("weights", (8, 8), buffer=1), _tensor("y", (1, 8))]
+    options = schema.FullyConnectedOptionsT()
+    layer = _operator(0, [0, 1, -1], [2], schema.BuiltinOptions.FullyConnectedOptions, options)
+    weights = (2 * np.eye(8, dtype="<f4")).tobytes()
+    made = _model([schema.BuiltinOperator.FULLY_CONNECTED], [_graph(tensors, layer, [0], [2])], [weights])
+    assert smoke_model.content() == made
+
+
+def test_pip_is_asked_for_another_machine_and_for_no_address(tmp_path: Path) -> None:
+    plan = RuntimePlan(
+        runtime="tflite",
+        requirements=("tflite-runtime==2.14.0",),
+        platforms=("manylinux_2_34_armv7l", "manylinux2014_armv7l"),
+        python=(3, 11),
+        system_numpy=True,
+    )
+    command = pip_command(plan, tmp_path)
+    text = " ".join(command)
+    assert "--only-binary=:all: --platform manylinux_2_34_armv7l --platform manylinux2014_armv7l --python-version 3.11" in text
+    assert "--no-deps" in command
+    assert "://" not in text
