@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgepipe.devices.connect import connect
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, SshLink
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, SerialLink
 from edgepipe.devices.session import Session
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
@@ -105,10 +105,10 @@ def test_progress_is_one_event_a_block(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> None:
-    link = SshLink(host="pi4.lab", user="edge", host_key="ssh-ed25519 AAAA")
+    link = SerialLink(by_id="usb-board")
     with pytest.raises(InventoryError) as raised:
-        connect(DeviceEntry(name="pi4", board="linux", target="pi", transport=link))
-    assert 'no transport "ssh" yet' in str(raised.value)
+        connect(DeviceEntry(name="m4", board="linux", target="mcu", transport=link))
+    assert 'no transport "serial" yet' in str(raised.value)
     assert "fake, local" in str(raised.value)
 
 
