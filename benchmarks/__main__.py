@@ -22,6 +22,13 @@ PARTS = (
     "parity",
     "poisoned_layer",
     "technique_curves",
+    "virtual_pi",
+    "ssh_uploads",
+    "ssh_identities",
+    "ssh_hostile_names",
+    "ssh_overhead",
+    "deploy_crash_points",
+    "deploy_bad_models",
 )
 
 if __name__ == "__main__":
