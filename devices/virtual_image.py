@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 from pathlib import Path
+from time import monotonic
 
 from edgepipe.errors import InfrastructureError, UsageError
 from edgepipe.events import Emit, Note, step
-from edgepipe.places import cache_dir, storage_errors, whole_file
+from edgepipe.places import cache_dir, storage_errors, whole_file, write_whole
 
 RELEASE = "bookworm"
 PACKAGES = ("openssh-server", "python3", "python3-numpy", "python3-venv")
@@ -23,6 +25,11 @@ ELSE = "Without root, `edgepipe farm up localhost-ssh` is a board over real SSH 
 def image() -> Path:
     """Return where the archive is, or will be."""
     return cache_dir() / "virtual-pi" / f"{RELEASE}-arm64.tar"
+
+
+def note() -> Path:
+    """Return where it stands how long the archive took to build."""
+    return image().with_suffix(".json")
 
 
 def missing() -> list[str]:
@@ -54,10 +61,12 @@ def build(emit: Emit) -> Path:
     if path.exists():
         return path
     emit(Note(text=f"building an arm64 Debian once, for about ten minutes; it is kept as {path}"))
+    began = monotonic()
     with step(emit, "build the virtual Pi"), whole_file(path) as part:
         include = f"--include={','.join(PACKAGES)}"
         command = ["mmdebstrap", "--variant=minbase", "--arch=arm64", "--format=tar", include, RELEASE, str(part)]
         _run(["nice", "-n", "5", *command], "could not build an arm64 Debian", BUILD_S)
+    write_whole(note(), json.dumps({"build_seconds": round(monotonic() - began, 1)}))
     return path
 
 
