@@ -24,7 +24,7 @@ ExecStart={python} -I {home}/agent.pyz guard --boot
 WantedBy=multi-user.target
 """
 CRON = "@reboot EDGEPIPE_HOME={home} {python} -I {home}/agent.pyz guard --boot # " + NAME
-UNITS = "/etc/systemd/system"
+UNITS, RUNNING = "/etc/systemd/system", "/run/systemd/system"
 PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+")
 
 
@@ -50,9 +50,9 @@ def installed(folder: str, units: str = UNITS) -> str:
     return "cron" if line in (_crontab() or []) else ""
 
 
-def install(folder: str, units: str = UNITS) -> str:
+def install(folder: str, units: str = UNITS, running: str = RUNNING) -> str:
     """Install the hook and return its kind. Executed again it does nothing. Raises OSError where the board has neither."""
-    if os.path.isdir("/run/systemd/system") and os.access(units, os.W_OK):
+    if os.path.isdir(running) and os.access(units, os.W_OK):
         path, wants = os.path.join(units, NAME + ".service"), os.path.join(units, "multi-user.target.wants")
         with open(path, "w") as unit:
             unit.write(text(UNIT, folder))

@@ -57,7 +57,10 @@ def turn(path: str, impatient: Callable[[], None] = lambda: None) -> Iterator[No
                 impatient()
                 raise OSError("%s is held by another process" % path)
             time.sleep(POLL_S)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing does, too, unless the disk refuses it
     finally:
         os.close(handle)
 
