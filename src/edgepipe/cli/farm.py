@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgepipe.cli.farm_boards import probe, provision
+from edgepipe.cli.farm_boards import probe, provision, status
 from edgepipe.cli.measuring import Inventory
 from edgepipe.cli.output import Json, Quiet, console, progress, show_json
 from edgepipe.errors import UsageError
@@ -103,7 +103,8 @@ def add(
     if as_json:
         show_json({"name": done.name, "inventory": str(done.inventory), "fingerprint": done.fingerprint, "target": done.target})
     else:
-        console().print(f"{name} is enrolled. Next: edgepipe farm probe {name}", markup=False, soft_wrap=True)
+        console().print(f"{name} is enrolled. Next: edgepipe farm provision {name}", markup=False, soft_wrap=True)
+        probe([name], inventory=inventory, quiet=quiet)  # it is enrolled, whatever can or cannot be asked of it yet
     return 0
 
 
@@ -190,6 +191,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "remove": remove,
     "probe": probe,
     "provision": provision,
+    "status": status,
     "up": up,
     "down": down,
 }

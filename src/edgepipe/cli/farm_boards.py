@@ -11,6 +11,7 @@ from edgepipe.cli.output import Json, Quiet, console, progress, show_json
 from edgepipe.errors import UsageError, worst_exit_code
 
 if TYPE_CHECKING:
+    from edgepipe.devices.deployments import Standing
     from edgepipe.reports.render.sheets import Sheet
     from edgepipe.workflows.farm_boards import Failure, Probed
 
@@ -98,6 +99,41 @@ def provision(
         for line in lines:
             console().print(line, markup=False, soft_wrap=True)
     return codes
+
+
+def status(device: Boards, inventory: Inventory = None, as_json: Json = False, quiet: Quiet = False) -> int:
+    """Say which models boards keep, how the last deployment went, and who holds a board that is busy.
+
+    [bold]Examples[/]
+
+      edgepipe farm status pi4
+
+      edgepipe farm status "*" --json
+    """
+    from edgepipe.records import as_json as plain
+    from edgepipe.reports.render.sheets import Sheet
+    from edgepipe.reports.render.sheets import console as sheets
+    from edgepipe.workflows.farm_boards import Failure
+    from edgepipe.workflows.farm_boards import status as run
+
+    with progress(quiet) as emit:
+        found = run(",".join(device), inventory=inventory, emit=emit)
+    if as_json:
+        cells = [_failed(each) if isinstance(each, Failure) else {"name": each[0], **plain(each[1])} for each in found]
+        show_json({"boards": cells})
+    else:
+        rows = tuple(
+            (each.name, each.error.what, "", "", "") if isinstance(each, Failure) else (each[0], *_standing(each[1]))
+            for each in found
+        )
+        console().print(sheets([Sheet(columns=("name", "state", "current", "previous", "last deployment"), rows=rows)]))
+    return _exit_code(found)
+
+
+def _standing(board: Standing) -> tuple[str, str, str, str]:
+    left = f", {board.left_s:.0f} s left" if board.left_s is not None else ""
+    last = board.reason or board.finding
+    return f"{board.state}{left}", board.said(board.current), board.said(board.previous), last
 
 
 def _sheet(probed: Probed) -> Sheet:

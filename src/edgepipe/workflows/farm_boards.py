@@ -12,6 +12,7 @@ from edgepipe.devices import provisioning
 from edgepipe.devices.board_state import BoardFinding, BoardState, examine
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.connect import connect
+from edgepipe.devices.deployments import Standing
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.provisioning import Provisioned, Stamp
 from edgepipe.devices.selector import select
@@ -67,6 +68,15 @@ def unprovision(device: str, *, inventory: Path | None = None, emit: Emit) -> tu
         return entry.name, provisioning.remove(board)
 
     return _each(device, inventory, "clear", take, emit)
+
+
+def status(device: str, *, inventory: Path | None = None, emit: Emit) -> tuple[tuple[str, Standing] | Failure, ...]:
+    """Return which models each board keeps and how its last deployment went; of a held board the Failure says by whom."""
+
+    def ask(entry: DeviceEntry, board: LinuxBoard) -> tuple[str, Standing]:
+        return entry.name, board.standing()
+
+    return _each(device, inventory, "ask", ask, emit)
 
 
 def _each(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def ssh_board(edgepipe: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     edgepipe("farm", "down", "localhost-ssh")
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_board_made_of_this_machine_comes_answers_and_goes(edgepipe: Command, ssh_board: str) -> None:
     path = edgepipe.folder / "farm_inventory.yaml"
     jsonschema.validate(read_yaml(path), edgepipe("farm", "schema").json)
@@ -38,9 +44,12 @@ def test_a_board_made_of_this_machine_comes_answers_and_goes(edgepipe: Command, 
     assert probed["state"]["arch"] == os.uname().machine
     assert any(finding["subject"] == "runtime" for finding in probed["findings"])
 
+    (standing,) = edgepipe("farm", "status", ssh_board, "--json").json["boards"]
+    assert (standing["state"], standing["current"]) == ("idle", None)
+
     assert "has ended" in edgepipe("farm", "down", ssh_board).out
     assert ssh_board not in path.read_text()
-    assert not Path(f"/proc/{again['pid']}").exists()
+    assert not answers(again["port"])
     assert "was not running" in edgepipe("farm", "down", ssh_board).out
 
 
@@ -121,7 +130,7 @@ def test_the_virtual_pi_is_an_arm64_board(edgepipe: Command, tmp_path: Path, mon
         assert probed["state"]["numpy"]
     finally:
         assert edgepipe("farm", "down", "pi-virtual").code == 0
-    assert not Path(f"/proc/{done.json['pid']}").exists()
+    assert not answers(done.json["port"])
     assert str(place.parent) not in Path("/proc/mounts").read_text()
     assert not (place.parent / "virtual" / "pi-virtual").exists()
     shutil.rmtree(place)
