@@ -141,3 +141,6 @@ class Deployable(Board, Protocol):
 
     def standing(self) -> Standing:
         """Say how the board stands."""
+
+    def protect(self) -> str:
+        """Install what rolls a trial back after a reboot and return its kind: systemd or cron. Raises StorageError for neither."""

@@ -19,7 +19,7 @@ from .store import GOLDEN, file_sha256
 
 AGENT = "agent.pyz"
 UNPROTECTED = (
-    "nothing would roll a trial back after a reboot: this board has no boot hook. edgepipe farm provision installs one; "
+    "nothing would roll a trial back after a reboot: this board has no boot hook. edgepipe deploy --protect installs one, "
     "--no-reboot-protection does without"
 )
 

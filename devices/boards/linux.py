@@ -190,9 +190,13 @@ class LinuxBoard:
         answer = {name: value for name, value in self._ask("status", {}).items() if name in known}
         return parse(Standing, answer, source=f"how {self._name} stands", error=InfrastructureError)
 
-    def boot_hook(self, *, wanted: bool) -> str:
-        """Install what rolls a trial back after a reboot, or remove it; returns its kind. Raises StorageError where none works."""
-        return str(self._ask("boot_hook", {"wanted": wanted})["boot_hook"])
+    def protect(self) -> str:
+        """Have the agent install what rolls a trial back after a reboot."""
+        return str(self._ask("boot_hook", {"wanted": True})["boot_hook"])
+
+    def unprotect(self) -> None:
+        """Have the agent take that away again."""
+        self._ask("boot_hook", {"wanted": False})
 
     def close(self) -> None:
         """End the agent, and with it the lock."""

@@ -41,6 +41,14 @@ def deploy(
     version: Annotated[
         int | None, typer.Option(min=1, help="Older than one that was confirmed there is refused.", rich_help_panel=TRIAL)
     ] = None,
+    protect: Annotated[
+        bool,
+        typer.Option(
+            "--protect",
+            help="Install what rolls a trial back after a reboot: a systemd unit, else a line for cron.",
+            rich_help_panel=TRIAL,
+        ),
+    ] = False,
     no_reboot_protection: Annotated[
         bool,
         typer.Option(
@@ -82,6 +90,7 @@ def deploy(
         slowest_us=None if slowest_ms is None else 1000 * slowest_ms,
         version=version,
         protected=not no_reboot_protection,
+        install_hook=protect,
         options=run_options(runtime, delegate, threads),
     )
     with progress(quiet) as emit:

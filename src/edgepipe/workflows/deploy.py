@@ -38,13 +38,17 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """How to deploy. `confirm` False leaves the trial running; `options`, `slowest_us`, `version` and `protected` as in `Order`."""
+    """How to deploy. `confirm` False leaves the trial running; `install_hook` first lets a reboot roll trials back on the board.
+
+    `options`, `slowest_us`, `version` and `protected` as in `Order`.
+    """
 
     deadline_s: float = DEADLINE_S
     confirm: bool = True
     slowest_us: float | None = None
     version: int | None = None
     protected: bool = True
+    install_hook: bool = False
     options: RunOptions = PLAIN
 
 
@@ -113,6 +117,8 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
     error: EdgepipeError | None = None
     try:
         with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(choice, samples, wishes) as order:
+            if wishes.install_hook:
+                emit(Note(text=f"{entry.name}: {board.protect()} rolls a trial back after a reboot"))
             deployed = board.deploy(order)
             emit(Note(text=f"{entry.name}: {_words(deployed)}"))
             if deployed.outcome is State.TRIAL and wishes.confirm:

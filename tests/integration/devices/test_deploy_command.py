@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,21 @@ def test_with_nothing_made_yet_it_says_how_to_begin(edgepipe: Command, tmp_path:
     done = edgepipe("deploy", *HERE, "--yes", EDGEPIPE_RESULTS=str(tmp_path / "none"))
     assert done.code == 2
     assert "edgepipe compress" in done.err
+
+
+def test_protection_is_installed_when_asked_for_and_recorded(
+    edgepipe: Command, model: Path, tmp_path: Path, agent_home: Path
+) -> None:
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("this machine runs systemd, whose units are not the tests' to write")
+    command = tmp_path / "bin" / "crontab"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\nif [ "$1" = -l ]; then cat "$TABLE" 2>/dev/null; else cat > "$TABLE"; fi\n')
+    command.chmod(0o755)
+    places = {"PATH": f"{command.parent}:{os.environ['PATH']}", "TABLE": str(tmp_path / "table")}
+    refused = edgepipe("deploy", model, "--device", "local", "--yes", **places)
+    assert refused.code == 2
+    assert "--protect" in refused.out
+    done = edgepipe("deploy", model, "--device", "local", "--yes", "--protect", "--json", **places)
+    assert done.json["deployments"][0]["deployed"]["protected"] == "cron"
+    assert str(agent_home) in (tmp_path / "table").read_text()
