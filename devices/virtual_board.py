@@ -87,7 +87,8 @@ def stop(name: str) -> bool:
     known(name)
     found = running(name)
     if found:
-        os.kill(found.pid, signal.SIGTERM)
+        # unshare(1) does not heed SIGTERM; when it is killed, the kernel ends everything in its namespaces.
+        os.kill(found.pid, signal.SIGKILL if found.emulated else signal.SIGTERM)
         end = monotonic() + STOP_S
         while running(name):
             if monotonic() > end:
