@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.result import write
+from benchmarks.result import FOLDER, write
 
 SMALLEST_STD = 0.1  # of the logits over inputs: an output that hardly moves proves nothing
 NO_EFFECT = "/key/bias"  # adds the same to a query's score for every key, which the softmax over keys takes away again
@@ -18,16 +18,16 @@ WANTED = "difference at most 1e-5, every permuted weight tensor noticed, logits 
 
 
 def main(names: list[str]) -> None:
-    """Check each model in a process of its own and write the result."""
+    """Check each model in a process of its own and write the result; models that are named take their place in the stored one."""
     program = "import sys; from benchmarks.keras_bridge import check; check(sys.argv[1])"
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    figures: dict[str, Any] = {"wanted": WANTED}
+    stored = json.loads((FOLDER / "keras_bridge.json").read_text())["figures"] if names else {}
+    figures: dict[str, Any] = {**stored, "wanted": WANTED}
     for name in names or MODELS:
         done = subprocess.run([sys.executable, "-c", program, name], env=environment, check=False, capture_output=True, text=True)
         figures[name] = _seen(done)
         print(name, figures[name], flush=True)
-    if not names:
-        write("keras_bridge", "python -m benchmarks.keras_bridge", figures)
+    write("keras_bridge", " ".join(["python -m benchmarks.keras_bridge", *names]), figures)
 
 
 def _seen(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -58,9 +58,9 @@ def check(name: str) -> None:
         if np.array_equal(changed, value):
             seen["one value"].append(variable.name)
             continue
-        variable.assign(changed)
+        _assign(copy, variable, changed)
         found = difference(theirs, answers(copy, inputs), name=name)
-        variable.assign(value)
+        _assign(copy, variable, value)
         if found is None or found <= TOLERANCE:
             seen["without effect in theory" if NO_EFFECT in variable.name else "missed"].append(variable.name)
         else:
@@ -79,6 +79,13 @@ def check(name: str) -> None:
         "reached": not seen["missed"] and std >= SMALLEST_STD and found is not None and found <= TOLERANCE,
     }
     print(json.dumps(result))
+
+
+def _assign(model: Any, variable: Any, value: Any) -> None:
+    variable.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # computes with what it derived from its weights, not with them
+            layer.finalize_state()
 
 
 def randomise(model: Any, seed: int = 0) -> None:
@@ -100,7 +107,7 @@ def randomise(model: Any, seed: int = 0) -> None:
             variable.assign(random.normal(0, 0.1, shape))
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
-            layer.adapt_variance.assign(np.abs(layer.adapt_variance.numpy()) + 0.5)
+            layer.adapt_variance.assign(random.uniform(0.5, 1.5, layer.adapt_variance.shape))
             layer.finalize_state()
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for norm in norms:
