@@ -13,8 +13,8 @@ from benchmarks.poisoned_layer import LAYERS, look, make
 from edgepipe.errors import ModelRejected, UnsupportedModel
 from edgepipe.losses import QuantisationLoss
 from edgepipe.pipeline.data import Dataset, load
-from edgepipe.pipeline.inspect.losses.find import Twins, find_losses
 from edgepipe.pipeline.inspect.losses.cut import Cut, open_model
+from edgepipe.pipeline.inspect.losses.find import Twins, find_losses
 
 CHANNEL, WEIGHT, BIAS, RANGE = 0, 13, 6, 11  # seeds; one of each kind of poison
 CAUSES = {
