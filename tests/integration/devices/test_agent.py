@@ -140,7 +140,7 @@ def test_a_file_that_the_runtime_refuses_is_rejected_with_its_words(board: Linux
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (RunOptions(runtime="tensorrt"), "known are litert, tflm"),
+        (RunOptions(runtime="tensorrt"), "known are litert, tflite, tflm"),
         (RunOptions(delegate="gpu"), "known are xnnpack, none, ref"),
     ],
 )
