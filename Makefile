@@ -12,7 +12,7 @@ demo: $(VENV)/demo.stamp $(VENV)/linked.stamp
 	$(BIN)/edgepipe demo
 
 test: system $(VENV)/dev.stamp $(VENV)/linked.stamp
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp $(VENV)/linked.stamp
 	$(BIN)/ruff check .
