@@ -68,25 +68,33 @@ class Outcome:
 
 def main() -> None:
     """Draw, build, examine, quantise and run the networks; write what happened to each that did not get through."""
-    usual = drawn(networks(), COUNT, seed=SEED)
-    unusual = [network for name in sorted(UNUSUAL) for network in drawn(unusual_networks(name), OF_EACH_UNUSUAL, seed=SEED)]
-    seen: list[tuple[Network, Outcome]] = []
+    usual, unusual = both()
+    seen: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="random-networks-") as folder:
         for outcome in outcomes_of([*usual, *unusual], Path(folder), jobs=JOBS):
-            network = [*usual, *unusual][len(seen)]
-            seen.append((network, outcome))
+            seen.append(outcome)
             print(f"{len(seen)}: reached {outcome.reached}, the doctor said {outcome.doctor_fits}", flush=True)
-            if not outcome.foretold or (not outcome.reached and len(seen) <= len(usual)):
-                print(network.to_json(), outcome, flush=True)
-    figures = {
+    path = write("random_networks", "python -m benchmarks.random_networks", figures(usual, unusual, seen))
+    print(path.read_text())
+
+
+def both() -> tuple[list[Network], list[Network]]:
+    """Return the usual networks of the campaign, and the unusual ones."""
+    usual = drawn(networks(), COUNT, seed=SEED)
+    return usual, [network for name in sorted(UNUSUAL) for network in drawn(unusual_networks(name), OF_EACH_UNUSUAL, seed=SEED)]
+
+
+def figures(usual: Sequence[Network], unusual: Sequence[Network], seen: Sequence[Outcome]) -> dict[str, Any]:
+    """Return what the campaign shows; `seen` are the outcomes of the usual networks, then of the unusual ones."""
+    pairs = list(zip([*usual, *unusual], seen, strict=True))
+    return {
         "wanted": WANTED,
         "seed": SEED,
         "parts": dict(Counter(part.kind for network in usual for part in (*network.body, *network.tail)).most_common()),
-        "usual": summary(seen[: len(usual)]),
-        "unusual": summary(seen[len(usual) :]),
-        "doctor_agreed": sum(outcome.foretold for _, outcome in seen) / len(seen),
+        "usual": summary(pairs[: len(usual)]),
+        "unusual": summary(pairs[len(usual) :]),
+        "doctor_agreed": sum(outcome.foretold for outcome in seen) / len(seen),
     }
-    print(write("random_networks", "python -m benchmarks.random_networks", figures).read_text())
 
 
 def summary(seen: Sequence[tuple[Network, Outcome]]) -> dict[str, Any]:
