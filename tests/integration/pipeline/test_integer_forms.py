@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 WANTED = {
@@ -49,6 +50,10 @@ for name, parts in made.items():
     assert np.array_equal(model(x).numpy(), before), "the model itself is spelt as it was"
     (Path(sys.argv[1]) / f"{name}.tflite").write_bytes(content)
     np.savez(Path(sys.argv[1]) / f"{name}.npz", x=x, y=before)
+model = tf_keras.Sequential([layers.Input((4,)), layers.Dense(4, activation="gelu"), layers.ReLU(), layers.Dense(3)])
+x = np.random.default_rng(0).normal(0, 2, (1, 4)).astype("float32")
+(Path(sys.argv[1]) / "float").write_bytes(convert(model, "float32"))
+np.savez(Path(sys.argv[1]) / "float.npz", x=x, y=model(x).numpy())
 """
 RECURRENT = ("gru both ways", "lstm both ways", "lstm of another kind")
 ASK = """
@@ -108,3 +113,14 @@ def test_tflite_micro_answers_what_the_float_model_answers(folder: Path) -> None
     errors = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     assert set(errors) == {*WANTED, *RECURRENT}
     assert all(steps < 2 for steps in errors.values()), errors  # root mean square, in steps of the output
+
+
+def test_a_gelu_before_a_relu_which_the_converter_no_longer_recognises_is_converted(folder: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    known = np.load(folder / "float.npz")
+    model = Interpreter(model_content=(folder / "float").read_bytes())
+    model.allocate_tensors()
+    model.set_tensor(model.get_input_details()[0]["index"], known["x"])
+    model.invoke()
+    assert model.get_tensor(model.get_output_details()[0]["index"]) == pytest.approx(known["y"], abs=2e-3)
