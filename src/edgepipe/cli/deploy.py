@@ -145,7 +145,8 @@ def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
             shown.print(f"[red]✗[/] {where}\n{escape(str(each.error))}")
         elif each.deployed is not None and each.deployed.outcome == "trial":
             shown.print(
-                f"[yellow]…[/] {where} is on trial: `edgepipe confirm --device {escape(each.device)}` within {deadline_s:g} s"
+                f"[yellow]…[/] {where} is on trial: `edgepipe confirm --device {escape(each.device)}` within {deadline_s:g} s",
+                soft_wrap=True,
             )
         elif each.deployed is not None:
             took = each.deployed.measured.median_us

@@ -83,7 +83,7 @@ def test_changed_conditions_exit_with_5(good: Path, results: Path, tmp_path: Pat
         (["empty.tflite"], "empty.tflite"),
         (["good.tflite", "--device", "lokal"], 'Perhaps you meant "local"?'),
         (["good.tflite", "--inventory", "none.yaml"], "cannot read none.yaml"),
-        (["good.tflite", "--runtime", "litrt"], "known are litert, tflm"),
+        (["good.tflite", "--runtime", "litrt"], "known are litert, tflite, tflm"),
         (["good.tflite", "--delegate", "gpu"], "known are xnnpack, none, ref"),
     ],
 )
