@@ -117,7 +117,7 @@ def test_each_kind_of_bad_model_is_told_apart_and_rolled_back(
 def test_a_trial_that_nobody_confirms_ends_at_its_deadline_with_the_host_gone(tmp_path: Path, agent_home: Path) -> None:
     board = opened()
     first = confirmed(board, good(tmp_path / "m", seed=1))
-    order = good(tmp_path / "m", seed=2, deadline_s=4.0)
+    order = good(tmp_path / "m", seed=2, deadline_s=10.0)
     assert board.deploy(order).outcome is State.TRIAL
     board.close()
     assert current(agent_home) == order.sha256

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -104,9 +105,11 @@ class TestLoggingIn:
         transport.close()
 
     def test_nobody_home_is_unreachable_and_says_where(self, sshd: Sshd) -> None:
-        sshd.stop()
-        with pytest.raises(DeviceUnreachable, match=rf"127\.0\.0\.1:{sshd.port}"):
-            opened(sshd.link())
+        with socket.socket() as deaf:  # bound, so that nobody else gets the port, and not listening
+            deaf.bind(("127.0.0.1", 0))
+            port = deaf.getsockname()[1]
+            with pytest.raises(DeviceUnreachable, match=rf"127\.0\.0\.1:{port}"):
+                opened(sshd.link(port=port))
 
 
 class TestBadNetworks:
