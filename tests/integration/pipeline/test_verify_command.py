@@ -80,7 +80,7 @@ def test_an_unknown_target_is_told_the_known_ones(edgepipe: Any, kws: Path) -> N
     done = edgepipe("verify", kws, "--target", "toaster")
 
     assert done.code == 2
-    assert "host, pi, mcu" in done.err
+    assert "host, pi, coral, mcu" in done.err
 
 
 def test_an_arena_is_asked_of_no_target_without_one(edgepipe: Any, kws: Path) -> None:
