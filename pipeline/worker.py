@@ -1,7 +1,7 @@
 """The process that runs TensorFlow, seen from outside: started at the first request, fed JSON lines, free to crash.
 
 TensorFlow is imported once per command, in the child (`edgepipe.pipeline.worker_process`). Its chatter goes to a log file whose
-last lines are shown only when something fails.
+last lines are shown only when something fails; a child nothing failed in leaves no file behind.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from edgepipe.errors import MissingExtra, WorkerDied
 from edgepipe.events import Emit, StepFinished, StepStarted, from_json
 
 LOG_LINES_SHOWN = 20
+SCRATCH = "scratch"
 LARGEST_ANSWER_BYTES = 64 << 20
 LONGEST_REQUEST_S = 4 * 3600.0
 
@@ -41,6 +43,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers = -1
         self._buffer = b""
+        self._folder: Path | None = None
+        self._failed = False
         self.log = Path()
 
     def __enter__(self) -> Worker:
@@ -73,6 +77,7 @@ class Worker:
             if "event" in answer:
                 self._emit(from_json(answer))
             elif "error" in answer:
+                self._failed = True
                 kind = errors.error_for(answer["error"])
                 raise kind(
                     answer["what"],
@@ -85,11 +90,18 @@ class Worker:
                 return result
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, and delete what it wrote to its temporary folder; of one that failed the log stays."""
         process, self._process = self._process, None
         self._buffer = b""
         if process is None:
             return
+        try:
+            self._end(process)
+        finally:
+            if self._folder:
+                shutil.rmtree(self._folder / SCRATCH if self._failed else self._folder, ignore_errors=True)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # it is the leader of its own session
         process.wait()
@@ -99,21 +111,31 @@ class Worker:
         os.close(self._answers)
 
     def _start(self) -> None:
-        handle, name = tempfile.mkstemp(prefix="edgepipe-worker-", suffix=".log")
-        self.log = Path(name)
+        self._failed = False
+        self._folder = Path(tempfile.mkdtemp(prefix="edgepipe-worker-"))
+        self.log = self._folder / "log.txt"
+        scratch = self._folder / SCRATCH
+        scratch.mkdir()
         self._answers, write_end = os.pipe()
         command = [sys.executable, "-P", "-m", "edgepipe.pipeline.worker_process", str(write_end), str(self._memory_bytes or 0)]
         began = monotonic()
         self._emit(StepStarted(step="start TensorFlow"))
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=handle, stderr=handle, pass_fds=(write_end,), start_new_session=True
-            )
+            with self.log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "TMPDIR": str(scratch)},  # TensorFlow's AutoGraph leaves a file for every function it reads
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                )
         finally:
-            os.close(handle)
             os.close(write_end)
         ready = json.loads(self._line(began + 300))
         if "error" in ready:
+            self._failed = True
             raise MissingExtra(ready["what"], cause=ready["cause"])
         self._emit(StepFinished(step="start TensorFlow", seconds=monotonic() - began))
 
@@ -133,6 +155,7 @@ class Worker:
         return line
 
     def _died(self, how: str) -> WorkerDied:
+        self._failed = True
         process = self._process
         code = None
         if process is not None:

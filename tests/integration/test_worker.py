@@ -40,6 +40,17 @@ def test_errors_cross_the_process_boundary_and_the_worker_serves_on(zoo: Path, t
     assert pid is not None and not alive(pid)
 
 
+def test_a_worker_in_which_nothing_failed_leaves_no_file_and_one_that_failed_its_log(zoo: Path, tmp_path: Path) -> None:
+    with Worker(lambda event: None) as worker:
+        load(worker, zoo / "keras2.keras", tmp_path)
+        folder = worker.log.parent
+        assert folder.exists()
+    assert not folder.exists()
+    with Worker(lambda event: None) as worker, pytest.raises(ModelFileError):
+        load(worker, zoo / "none.keras", tmp_path)
+    assert [each.name for each in worker.log.parent.iterdir()] == ["log.txt"]
+
+
 def test_a_killed_worker_is_an_error_with_its_last_words(zoo: Path, tmp_path: Path) -> None:
     with Worker(lambda event: None) as worker:
         load(worker, zoo / "keras2.keras", tmp_path)
