@@ -100,7 +100,11 @@ class FlashEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceEntry:
-    """One board of the inventory. With `clock_mhz`, the clock that it is pinned to, a block below it does not count."""
+    """One board of the inventory. With `clock_mhz`, the clock that it is pinned to, a block below it does not count.
+
+    `governor`: performance is set while it is measured, where that is allowed, or it is left alone (`keep`). Before each block it
+    may cool down to `cool_below_c`; None: 70, but this machine is not waited for.
+    """
 
     name: str
     board: Literal["linux", "coral", "mcu", "fake"]
@@ -126,6 +130,8 @@ class Defaults:
     blocks: int = 5
 
 
+    governor: Literal["performance", "keep"] = "performance"
+    cool_below_c: float | None = None
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """All boards, by name, and where they were read."""

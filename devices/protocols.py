@@ -67,11 +67,24 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a board sees to before a block. `steady`: its governor is set to performance where that is allowed, and put back later.
+
+    With `cool_below_c` it waits until it is no warmer than that, at most `cool_longest_s`.
+    """
+
+    steady: bool = True
+    cool_below_c: float | None = None
+    cool_longest_s: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlockRequest:
     """One block of timed invocations; the defaults are those of METHODS §1."""
 
     index: int
     options: RunOptions = RunOptions()
+    conditions: Conditions = Conditions()
     seed: int = 0
     warmup_min: int = 10
     warmup_max_s: float = 10.0

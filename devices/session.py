@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from edgepipe.devices.connect import connect
-from edgepipe.devices.inventory import DeviceEntry
-from edgepipe.devices.protocols import BlockRequest, Board, Prediction, RunOptions
+from edgepipe.devices.inventory import DeviceEntry, LocalLink
+from edgepipe.devices.protocols import BlockRequest, Board, Conditions, Prediction, RunOptions
 from edgepipe.devices.validity import Judgement, judge
 from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.events import Emit, silent, step
@@ -18,6 +19,7 @@ from edgepipe.facts import ModelFacts
 from edgepipe.records import Accuracy, Block, DeviceIdentity, RunOutcome, RunRecord, RuntimeIdentity
 from edgepipe.version import VERSION
 
+COOL_BELOW_C = 70.0  # 10 degrees before a Raspberry Pi slows down
 Score = Callable[[Iterator[Prediction]], Accuracy]
 
 
@@ -37,16 +39,30 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         self.board.close()
 
-    def bench(self, model: Path, facts: ModelFacts, *, blocks: int, options: RunOptions = RunOptions()) -> RunRecord:
-        """Time the model in `blocks` fresh processes. What goes wrong with the board or the model is the record's outcome."""
+    def bench(
+        self,
+        model: Path,
+        facts: ModelFacts,
+        *,
+        blocks: int,
+        options: RunOptions = RunOptions(),
+        conditions: Conditions = Conditions(),
+    ) -> RunRecord:
+        """Time the model in `blocks` fresh processes. What goes wrong with the board or the model is the record's outcome.
+
+        What `conditions` leave open, the inventory says; `cool_longest_s` is for all blocks together.
+        """
         started, taken = _now(), list[Block]()
-        runtime = _unasked(options)
+        runtime, conditions = _unasked(options), wished(self._entry, conditions)
         try:
             runtime = self.board.runtime(options)
             self.board.push(model, facts.sha256)
             with step(self._emit, f"bench {model.name} on {self._entry.name}", total=blocks, unit="blocks") as advance:
                 for index in range(blocks):
-                    taken.append(self.board.measure(facts.sha256, BlockRequest(index=index, options=options)))
+                    request = BlockRequest(index=index, options=options, conditions=conditions)
+                    taken.append(self.board.measure(facts.sha256, request))
+                    left_s = max(0.0, conditions.cool_longest_s - taken[-1].cooled_s)
+                    conditions = replace(conditions, cool_longest_s=left_s)
                     advance(index + 1, _shown(taken[-1]))
                     if taken[-1].outcome is not RunOutcome.OK:  # it would do so again, and a measured result is final
                         break
@@ -71,6 +87,14 @@ class Session:
         accuracy = score(self.board.predict(facts.sha256, samples, options))
         judgement = Judgement(outcome=RunOutcome.OK, reason="", blocks=())
         return run_record("eval", model, facts, self.identity, runtime, judgement, started_utc=started, accuracy=accuracy)
+
+
+def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
+    """Return the conditions of a board's blocks: what is asked for, else what the inventory says, else the usual ones."""
+    usual = None if isinstance(entry.transport, LocalLink) else COOL_BELOW_C
+    given = entry.cool_below_c if conditions.cool_below_c is None else conditions.cool_below_c
+    steady = conditions.steady and entry.governor == "performance"
+    return replace(conditions, steady=steady, cool_below_c=usual if given is None else given)
 
 
 def unidentified(entry: DeviceEntry) -> DeviceIdentity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 PI4_CPUINFO = """\
@@ -75,3 +76,23 @@ def plant(root: Path, tree: dict[str, str], *, driver: bool = True) -> Path:
     if driver and bound.exists():
         (root / "sys/bus/pci/devices/0000:01:00.0/driver").symlink_to(bound)
     return root
+
+
+# Starts the agent that it is given, which then finds another board's /proc and /sys.
+STAND_IN = """\
+#!/bin/sh
+exec {python} -I -c 'import sys
+root, agent = "{root}", sys.argv[2]
+sys.argv = [agent, "serve"]
+sys.path.insert(0, agent)
+from edgepipe_agent.serve import serve
+sys.exit(serve(root))' "$@"
+"""
+
+
+def python_of(root: Path) -> str:
+    """Return what an inventory names as `python`, so that the agent takes the tree below `root` for its board's."""
+    path = root.with_name(f"{root.name}-python")
+    path.write_text(STAND_IN.format(python=sys.executable, root=root))
+    path.chmod(0o755)
+    return str(path)

@@ -12,6 +12,7 @@ from base64 import b64encode
 from time import perf_counter_ns
 from typing import Any, Callable, List, Sequence, Tuple
 
+from .conditions import cool_down
 from .job import Job, run_job
 from .limits import reset_peak, status_bytes
 from .runtimes.model import Port
@@ -29,6 +30,9 @@ def main() -> int:
 
 def _block(job: Job) -> None:
     request = job.request
+    wishes = request.get("conditions", {})
+    cooled_s = cool_down(wishes.get("cool_below_c"), wishes.get("cool_longest_s", 0.0), job.alive, request.get("root", "/"))
+    job.starts()
     reset_peak()
     before_bytes = status_bytes("VmRSS")
     began = perf_counter_ns()
@@ -46,6 +50,8 @@ def _block(job: Job) -> None:
     packed, stride = pack(samples)
     job.answer(
         {
+            "cooled_s": cooled_s,
+            "delegate_ns": job.delegate_ns,
             "load_ns": load_ns,
             "first_ns": first_ns,
             "warmup_invocations": warmup,

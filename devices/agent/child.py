@@ -8,6 +8,7 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from time import monotonic
 from typing import Callable, List, Optional
 
+from . import edgetpu
 from .lines import LineBuffer, Message, decode, encode
 
 TAIL_BYTES = 4096
@@ -51,14 +52,17 @@ class Outbox:
 
 
 class Child:
-    """A process for one model. `on_line` is given each message of it, `on_end` the reason why it ended, "" for the usual one."""
+    """A process for one model. `on_line` is given each message of it, `on_end` the reason why it ended, "" for the usual one.
+
+    What a delegate does to it while it is loaded is said as {"broken": …}, since that is not the model's fault.
+    """
 
     def __init__(
         self, selector: BaseSelector, role: str, request: Message, on_line: Callable[[Message], None], on_end: Callable[[str], None]
     ) -> None:
         self._selector, self._on_line, self._on_end = selector, on_line, on_end
         self._silence_s = float(request["deadline_s"])
-        self._lines, self._tail, self._said_all = LineBuffer(), b"", False
+        self._lines, self._tail, self._said_all, self._stage = LineBuffer(), b"", False, ""
         self._process = subprocess.Popen(
             [request.get("python", sys.executable), "-I", os.path.abspath(sys.argv[0]), role],
             stdin=subprocess.PIPE,
@@ -84,7 +88,8 @@ class Child:
     def check_deadline(self) -> None:
         """Kill the child if it said nothing for too long."""
         if monotonic() >= self.deadline:
-            self._end("it did not answer within %g s" % self._silence_s)
+            longest_s = min(self._silence_s, edgetpu.LONGEST_S) if self._stage == edgetpu.STAGE else self._silence_s
+            self._end("it did not answer within %g s" % longest_s)
 
     def kill(self) -> None:
         """End the child, and say nothing more of it."""
@@ -106,7 +111,15 @@ class Child:
             self._end("it wrote something that is no answer: %s" % exc)
             return
         for message in messages:
-            self._on_line(message)
+            if "stage" in message:
+                self._enter(message["stage"])
+            else:
+                self._on_line(message)
+
+    def _enter(self, stage: str) -> None:
+        self._stage = stage
+        if stage == edgetpu.STAGE:
+            self.deadline = monotonic() + min(self._silence_s, edgetpu.LONGEST_S)
 
     def _read_chatter(self) -> None:
         assert self._process.stderr
@@ -118,7 +131,12 @@ class Child:
 
     def _end(self, reason: str) -> None:
         ended = self._release()
-        self._on_end(reason or ended)
+        reason = reason or ended
+        if reason and self._stage == edgetpu.STAGE:
+            self._on_line({"broken": edgetpu.blame(reason)})
+        elif reason and self._stage:
+            reason += ", with its Edge TPU part on the Edge TPU"
+        self._on_end(reason)
 
     def _release(self) -> str:
         """Close everything and reap the process; returns how it ended by itself, "" for well."""

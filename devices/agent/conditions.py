@@ -1,13 +1,16 @@
 """What this board is, and the state it is in. What cannot be read is None: unknown, not fine."""
 
+import contextlib
 import glob
 import hashlib
 import os
 import subprocess
 import uuid
-from typing import Dict, Iterable, List, Optional, Union
+from time import monotonic, sleep
+from typing import Callable, Dict, Iterable, List, Optional, Union
 
 Value = Union[str, int, float, None]
+COOLING_LOOK_S = 0.25
 
 
 def identity(folder: str) -> Dict[str, str]:
@@ -51,12 +54,15 @@ def _distribution() -> str:
     return next((line[12:].strip('"') for line in lines if line.startswith("PRETTY_NAME=")), "unknown")
 
 
-def snapshot(own_pids: Iterable[int]) -> Dict[str, Value]:
-    """Return temperature, clock, governor, throttle bits, load and running processes other than `own_pids`, as they are now."""
-    clock = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
-    governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+def snapshot(own_pids: Iterable[int], root: str = "/") -> Dict[str, Value]:
+    """Return temperature, clock, governor, throttle bits, load and running processes other than `own_pids`, as they are now.
+
+    `root` is "/" on a board; tests give the tree of another one.
+    """
+    clock = _read(os.path.join(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
+    governor = _read(os.path.join(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
     return {
-        "temperature_c": _temperature_c(),
+        "temperature_c": temperature_c(root),
         "clock_mhz": int(clock) / 1000 if clock else None,
         "governor": governor.strip() if governor else None,
         "throttle_bits": _throttle_bits(),
@@ -65,13 +71,25 @@ def snapshot(own_pids: Iterable[int]) -> Dict[str, Value]:
     }
 
 
-def _temperature_c() -> Optional[float]:
+def temperature_c(root: str = "/") -> Optional[float]:
+    """Return that of the hottest zone."""
     readings: List[float] = []
-    for zone in glob.glob("/sys/class/thermal/thermal_zone*/temp"):
-        text = _read(zone)
-        if text:
-            readings.append(int(text) / 1000)
+    for zone in glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/thermal_zone*/temp")):
+        with contextlib.suppress(ValueError):
+            readings.append(int(_read(zone) or "") / 1000)
     return max(readings) if readings else None
+
+
+def cool_down(below_c: Optional[float], longest_s: float, alive: Callable[[], None], root: str = "/") -> float:
+    """Wait until the board is no warmer than `below_c`, at most `longest_s`; returns the seconds. None, or unknown: no wait."""
+    began = monotonic()
+    while below_c is not None and monotonic() - began < longest_s:
+        now = temperature_c(root)
+        if now is None or now <= below_c:
+            break
+        alive()
+        sleep(COOLING_LOOK_S)
+    return monotonic() - began
 
 
 def _throttle_bits() -> Optional[int]:

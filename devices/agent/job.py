@@ -3,10 +3,10 @@
 import importlib
 import os
 import sys
-from time import monotonic
-from typing import Callable, Iterator
+from time import monotonic, perf_counter_ns
+from typing import Any, Callable, Iterator, Optional
 
-from . import limits
+from . import edgetpu, limits
 from .lines import Message, claim_stdout, decode, write_line
 from .runtimes import RUNTIMES
 from .runtimes.model import Model
@@ -23,26 +23,43 @@ class Job:
         self._signed = monotonic()
         self.request = request
         self.sha256 = ""
+        self.delegate_ns: Optional[int] = None
+        self._attached: Optional[Any] = None
 
     def load(self) -> Model:
         """Load the model; the hash is of the very file that is loaded. `prepare` was called before."""
         request = self.request
-        model: Model = RUNTIMES[request["runtime"]].load(request["path"], request["delegate"], request["threads"])
+        runtime = RUNTIMES[request["runtime"]]
+        model: Model = runtime.load(request["path"], request["delegate"], request["threads"], self._attached)
         return model
 
     def prepare(self) -> None:
-        """Import the runtime, hash the file, and only then set the limit of what the model may take."""
+        """Import the runtime, hash the file, load the delegate, and only then set the limit of what the model may take."""
         limits.pin(self.request["affinity"])
-        self.sha256 = file_sha256(self.request["path"])
+        self.sha256 = file_sha256(self.request["path"]) if self.request["path"] else ""
         importlib.import_module("numpy.random")
-        importlib.import_module(RUNTIMES[self.request["runtime"]].IMPORTS)
+        module = importlib.import_module(RUNTIMES[self.request["runtime"]].IMPORTS)
+        if self.request["delegate"] == edgetpu.NAME:
+            self.attach(module)
         limits.limit_memory(self.request["memory_limit_bytes"])
+
+    def attach(self, module: Any) -> None:
+        """Load the Edge TPU's delegate, and say before and after that this is what is being done."""
+        write_line(self._out, {"stage": edgetpu.STAGE})
+        began = perf_counter_ns()
+        self._attached = edgetpu.attach(module)
+        self.delegate_ns = perf_counter_ns() - began
+        write_line(self._out, {"stage": "model"})
 
     def alive(self) -> None:
         """Say, at most twice a second, that this is not hanging."""
         if monotonic() - self._signed >= SIGN_EVERY_S:
             self._signed = monotonic()
             write_line(self._out, {"alive": True})
+
+    def starts(self) -> None:
+        """Say that from now on it counts: what the board is like is noted."""
+        write_line(self._out, {"starts": True})
 
     def answer(self, result: Message) -> None:
         """Send a result."""
@@ -66,6 +83,9 @@ def run_job(work: Callable[[Job], None]) -> int:
     limits.die_with(job.request["agent_pid"])
     try:
         job.prepare()
+    except edgetpu.Lost as exc:
+        write_line(out, {"broken": str(exc)})
+        os._exit(0)
     except (ImportError, OSError, ValueError) as exc:
         write_line(out, {"broken": "%s: %s" % (type(exc).__name__, exc)})
         os._exit(0)

@@ -29,6 +29,11 @@ def pin(cores: Optional[List[int]]) -> None:
         os.sched_setaffinity(0, cores)
 
 
+def cores() -> List[int]:
+    """Return the cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0))
+
+
 def limit_memory(limit_bytes: Optional[int]) -> int:
     """Let this process grow by `limit_bytes` at most, by what is free where None, from here on; returns the limit."""
     limit = memory_available_bytes() if limit_bytes is None else limit_bytes

@@ -7,17 +7,19 @@ says comes back as {"id": N, "child": …}, until `finish`.
 
 import os
 import selectors
+import signal
 import sys
 from time import monotonic
 from typing import Callable, Dict, Optional, Set
 
-from . import conditions, provision, venv
+from . import conditions, edgetpu, limits, provision, venv
 from .child import Child, Outbox
 from .deploying import Deploying
+from .governor import Governor
 from .home import Busy, Lock, home
 from .lines import LineBuffer, Message, Refused, claim_stdout, decode, write_line
 from .probe import probe
-from .runtimes import Unavailable, Unknown, choose
+from .runtimes import Choice, Unavailable, Unknown, choose
 from .store import CONTENTS, MODEL, WrongHash, file_sha256
 
 HEARTBEAT_S = 60.0
@@ -25,7 +27,12 @@ FAREWELL_S = 1.0
 
 
 def main() -> int:
-    """Serve one host over standard input and output, holding the board's lock."""
+    """Be the agent."""
+    return serve("/")
+
+
+def serve(root: str) -> int:
+    """Serve one host over standard input and output, holding the board's lock. `root`: where /proc and /sys of the board are."""
     out = claim_stdout()
     try:
         folder = home()
@@ -36,18 +43,20 @@ def main() -> int:
     except OSError as exc:
         write_line(out, {"error": "infrastructure", "words": str(exc)})
         return 1
-    Server(0, out, folder, lock).run()
+    server = Server(0, out, folder, lock, root)
+    server.end_when_told()
+    server.run()
     return 0
 
 
 class Server:
     """Answers requests until the host hangs up or falls silent."""
 
-    def __init__(self, requests: int, answers: int, folder: str, lock: Lock) -> None:
-        self._selector = selectors.DefaultSelector()
+    def __init__(self, requests: int, answers: int, folder: str, lock: Lock, root: str = "/") -> None:
+        self._selector, self._root = selectors.DefaultSelector(), root
         self._requests, self._lines = requests, LineBuffer()
         self._outbox = Outbox(self._selector, answers)
-        self._folder, self._lock = folder, lock
+        self._folder, self._lock, self._governor = folder, lock, Governor(folder, root)
         self._deploying = Deploying(folder, sys.argv[0], self._selector, self._reply, self._hand, lambda: self._child is not None)
         self._store = self._deploying.deployment.store
         self._used: Set[str] = set()
@@ -72,8 +81,23 @@ class Server:
             **self._deploying.commands,
         }
 
+    def end_when_told(self) -> None:
+        """End as if the host had hung up at SIGTERM, SIGINT and SIGHUP."""
+        told, telling = os.pipe()
+        for handle in (told, telling):
+            os.set_blocking(handle, False)
+
+        def end() -> None:
+            self._selector.unregister(told)
+            self._ended = True
+
+        self._selector.register(told, selectors.EVENT_READ, end)
+        signal.set_wakeup_fd(telling)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+
     def run(self) -> None:
-        """Serve; the child is dead when this returns."""
+        """Serve; the child is dead and the governor as it was when this returns."""
         self._outbox.put({"ready": True, "pid": os.getpid()})
         while not self._ended or (self._child and self._deploying.is_checking):
             self._turn()
@@ -81,6 +105,7 @@ class Server:
                 self._ended = True
         if self._child:
             self._child.kill()
+        self._governor.restore()
         self._deploying.close()
         end = monotonic() + FAREWELL_S
         while not self._outbox.empty and monotonic() < end:
@@ -156,9 +181,37 @@ class Server:
     def _beat(self, message: Message) -> None:
         self._outbox.put({"pulse": True})
 
-    def _runtime(self, message: Message) -> Message:
-        choice = choose(message["runtime"], message["delegate"], message["threads"], self._folder)
-        return {"name": choice.name, "version": choice.version, "delegate": choice.delegate, "threads": choice.threads}
+    def _runtime(self, message: Message) -> Optional[Message]:
+        """Say what would run a model; an Edge TPU's delegate is tried first, in a child."""
+        choice = self._choose(message)
+        answer = {"name": choice.name, "version": choice.version, "delegate": choice.delegate, "threads": choice.threads}
+        if choice.delegate != edgetpu.NAME:
+            return answer
+        self._check_idle()
+        said: Message = {}
+
+        def ended(reason: str) -> None:
+            self._child = None
+            if "result" in said and not reason:
+                self._reply(message["id"], answer)
+            else:
+                self._refuse(message["id"], "infrastructure", str(said.get("broken") or reason))
+
+        job = dict(message, path=None, python=choice.python)
+        self._child = Child(self._selector, "delegate", job, said.update, ended)
+        return None
+
+    def _choose(self, options: Message) -> Choice:
+        """Return what would run a model with these options. Raises Unknown, Unavailable; Refused for cores that there are not."""
+        missing = sorted(set(options.get("affinity") or ()) - set(limits.cores()))
+        if missing:
+            there = ", ".join(map(str, limits.cores()))
+            raise Refused("usage", "there is no core %s; there are %s" % (", ".join(map(str, missing)), there))
+        return choose(options["runtime"], options["delegate"], options["threads"], self._folder)
+
+    def _check_idle(self) -> None:
+        if self._child:
+            raise Refused("infrastructure", "the board is running a model already")
 
     def _has(self, message: Message) -> Message:
         find = self._store.sound if message.get("sound") else self._store.path
@@ -173,30 +226,35 @@ class Server:
 
     def _job(self, message: Message) -> Message:
         """Return what a child must know to run a model, from what the host asked for."""
-        if self._child:
-            raise Refused("infrastructure", "the board is running a model already")
+        self._check_idle()
         path = self._store.path(message["sha256"])
         if not path:
             raise Refused("infrastructure", "the board has no model %.12s" % message["sha256"])
         self._used.add(message["sha256"])
         self._store.touch(message["sha256"])
         options = message["options"]
-        choice = choose(options["runtime"], options["delegate"], options["threads"], self._folder)
+        choice = self._choose(options)
         return dict(options, path=path, delegate=choice.delegate, threads=choice.threads, python=choice.python)
 
     def _measure(self, message: Message) -> None:
-        job = dict(message["request"], **self._job(message))
-        before = conditions.snapshot([os.getpid()])
-        said: Message = {}
+        job = dict(message["request"], **self._job(message), root=self._root)
+        if job.get("conditions", {}).get("steady"):
+            self._governor.steady()
+        said: Message = {"before": conditions.snapshot([os.getpid()], self._root)}
+
+        def heard(answer: Message) -> None:
+            if "starts" in answer and self._child:  # it has cooled down
+                answer = {"before": conditions.snapshot([os.getpid(), self._child.pid], self._root)}
+            said.update(answer)
 
         def ended(reason: str) -> None:
             self._child = None
             block = outcome(said, reason)
-            after = conditions.snapshot([os.getpid()])
-            block.update(index=job["index"], before=before, after=after)
+            after = conditions.snapshot([os.getpid()], self._root)
+            block.update(index=job["index"], before=said["before"], after=after)
             self._outbox.put({"id": message["id"], "ok": block})
 
-        self._child = Child(self._selector, "block", job, said.update, ended)
+        self._child = Child(self._selector, "block", job, heard, ended)
 
     def _predict(self, message: Message) -> None:
         job = self._job(message)
@@ -218,7 +276,7 @@ class Server:
         return {}
 
     def _probe(self, message: Message) -> Message:
-        return probe(self._folder)
+        return probe(self._folder, self._root)
 
     def _provisioned(self, message: Message) -> Message:
         return venv.stamp(self._folder) or {}
@@ -227,8 +285,7 @@ class Server:
         return {"removed": provision.remove(self._folder)}
 
     def _provision(self, message: Message) -> None:
-        if self._child:
-            raise Refused("infrastructure", "the board is running a model already")
+        self._check_idle()
 
         def said(answer: Message) -> None:
             if "alive" not in answer:

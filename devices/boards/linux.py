@@ -86,8 +86,7 @@ class LinuxBoard:
 
     def runtime(self, options: RunOptions) -> RuntimeIdentity:
         """Ask which version of the runtime is installed, and what it makes of the options."""
-        wishes = {"runtime": options.runtime, "delegate": options.delegate, "threads": options.threads}
-        answer = {**self._ask("runtime", wishes), "affinity": options.affinity}
+        answer = {**self._ask("runtime", asdict(options), deadline_s=options.deadline_s + GRACE_S), "affinity": options.affinity}
         return parse(RuntimeIdentity, answer, source=f"{self._name}'s runtime", error=InfrastructureError)
 
     def push(self, model: Path, sha256: str) -> None:
@@ -111,6 +110,7 @@ class LinuxBoard:
         answer = self._ask("measure", {"sha256": sha256, "options": options, "request": fields}, deadline_s=longest + GRACE_S)
         return parse(Block, answer, source=f"a block from {self._name}", error=InfrastructureError)
 
+        longest += request.conditions.cool_longest_s
     def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
         """Stream the samples through one process on the board, a group at a time."""
         conversation = self._talk()

@@ -151,11 +151,14 @@ class Block:
     """One fresh process (or boot) on the device: the unit of statistics.
 
     `samples_ns_zlib` is base64 of zlib of little-endian uint32 nanoseconds, every `stride`-th of `invocations` timed ones.
+    `cooled_s` is what the board waited before it to be cool enough, `delegate_ns` how long an Edge TPU's delegate took to load.
     """
 
     index: int
     outcome: RunOutcome
     reason: str = ""
+    cooled_s: float = 0.0
+    delegate_ns: int | None = None
     load_ns: int | None = None
     first_ns: int | None = None
     warmup_invocations: int = 0

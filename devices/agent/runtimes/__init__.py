@@ -2,7 +2,8 @@
 
 - `PACKAGE`: the distribution whose version is reported; `MODULE`: what must be installed; `IMPORTS`: what loads it;
 - `DELEGATES`: the names it takes; `THREADED`: whether it can use more than one thread;
-- `load(path, delegate, threads)`, called in a child process only: a `runtimes.model.Model`.
+- `load(path, delegate, threads, attached)`, called in a child process only: a `runtimes.model.Model`; `attached` is a delegate
+  that was loaded from a library of its own, or None.
 """
 
 import glob

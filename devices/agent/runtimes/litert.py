@@ -1,31 +1,39 @@
 """LiteRT (formerly TensorFlow Lite), as `ai-edge-litert`."""
 
-from typing import Any, List
+from typing import Any, List, Optional
 
+from .. import edgetpu
 from .model import Model, port
 
 PACKAGE = "ai-edge-litert"
 MODULE = "ai_edge_litert"
 IMPORTS = "ai_edge_litert.interpreter"
-DELEGATES = ("xnnpack", "none", "ref")  # none: the built-in kernels without a delegate; ref: the slow reference kernels
+# none: the built-in kernels without a delegate; ref: the slow reference kernels; edgetpu: the rest runs as with xnnpack
+DELEGATES = ("xnnpack", "none", "ref", edgetpu.NAME)
 THREADED = True
 
 
-def load(path: str, delegate: str, threads: int) -> Model:
+def load(path: str, delegate: str, threads: int, attached: Optional[Any] = None) -> Model:
     """Load a model and allocate its tensors. Raises what the interpreter raises for a model that it refuses."""
     from ai_edge_litert import interpreter
 
-    return load_with(interpreter, path, delegate, threads)
+    return load_with(interpreter, path, delegate, threads, attached)
 
 
-def load_with(module: Any, path: str, delegate: str, threads: int) -> Model:
-    """Load a model with the interpreter of a package; the names in it are the same in all of them."""
+def load_with(module: Any, path: str, delegate: str, threads: int, attached: Optional[Any]) -> Model:
+    """Load a model with the interpreter of a package, the names in which are the same in all of them, and a delegate of its own."""
     resolvers = {
         "xnnpack": module.OpResolverType.AUTO,
         "none": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         "ref": module.OpResolverType.BUILTIN_REF,
+        edgetpu.NAME: module.OpResolverType.AUTO,
     }
-    interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=resolvers[delegate])
+    interpreter = module.Interpreter(
+        model_path=path,
+        num_threads=threads,
+        experimental_op_resolver_type=resolvers[delegate],
+        experimental_delegates=[attached] if attached else None,
+    )
     interpreter.allocate_tensors()
     return LitertModel(interpreter)
 

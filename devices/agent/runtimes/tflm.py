@@ -1,6 +1,6 @@
 """TFLite Micro's own interpreter on a PC, as `tflite-micro`: its answers are those of a microcontroller, its times are not."""
 
-from typing import Any, List
+from typing import Any, List, Optional
 
 from .model import Model, port
 
@@ -11,7 +11,7 @@ DELEGATES = ("none",)
 THREADED = False
 
 
-def load(path: str, delegate: str, threads: int) -> Model:
+def load(path: str, delegate: str, threads: int, attached: Optional[Any] = None) -> Model:
     """Load a model with an arena of ten times its size. Raises what the interpreter raises for a model that it refuses."""
     from tflite_micro.python.tflite_micro import runtime
 
