@@ -108,6 +108,8 @@ class Board(Protocol):
     4. `measure()` and `predict()` it, any number of times. A model that crashes, hangs or does not fit is the outcome `rejected`
        (or ModelRejected), never the end of the board.
     5. `close()`: frees the lock; may be called at any time and twice.
+
+    `stop()` may be called by another thread at any time: what waits for the board then raises Interrupted, and only `close()` is left.
     """
 
     def open(self) -> None:
@@ -130,6 +132,9 @@ class Board(Protocol):
 
     def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
         """Answer samples one by one; each is every input's raw bytes, in the model's order and dtypes. Raises ModelRejected."""
+
+    def stop(self) -> None:
+        """Have whatever waits for the board raise Interrupted."""
 
     def close(self) -> None:
         """Let go of the board."""

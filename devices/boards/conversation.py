@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from edgepipe.devices.agent.lines import Message, decode, encode
 from edgepipe.devices.protocols import Channel
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, error_for
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, error_for
 
 BEAT_S = 15.0
 SILENCE_S = 40.0  # an agent that lives answers every heartbeat
@@ -23,7 +24,7 @@ class Conversation:
         self._channel, self._device = channel, device
         self._beat_s, self._silence_s = beat_s, silence_s
         self._sending, self._number = threading.Lock(), 0
-        self._over = threading.Event()
+        self._over, self._stopped = threading.Event(), False
         self._heart = threading.Thread(target=self._beat, name=f"heartbeat {device}", daemon=True)
 
     def begin(self, *, deadline_s: float) -> None:
@@ -41,6 +42,7 @@ class Conversation:
 
     def request(self, do: str, fields: Message) -> int:
         """Send a request and return its number."""
+        self._check_wanted()
         self._number += 1
         self._send({**fields, "id": self._number, "do": do})
         return self._number
@@ -57,6 +59,7 @@ class Conversation:
             if monotonic() >= end:
                 raise DeviceUnreachable(f"{self._device} did not answer by its deadline")
             message = self._receive(end)
+            self._check_wanted()
             if message.get("id") != number:
                 continue
             if "error" in message:
@@ -64,6 +67,16 @@ class Conversation:
             if isinstance(message.get(key), dict):
                 body: Message = message[key]
                 return body
+
+    def stop(self) -> None:
+        """Have whoever waits for an answer raise Interrupted: the agent's answer to a heartbeat wakes them. For other threads."""
+        self._stopped = True
+        with suppress(DeviceUnreachable):
+            self._send({"do": "beat"})
+
+    def _check_wanted(self) -> None:
+        if self._stopped:
+            raise Interrupted(f"{self._device}: stopped")
 
     def end(self) -> None:
         """Stop the heartbeat and close the channel, at which the agent lets go of the board."""

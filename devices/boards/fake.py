@@ -8,7 +8,7 @@ from pathlib import Path
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, Fault
 from edgepipe.documents import parse
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, ModelRejected
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
 
 
@@ -16,7 +16,7 @@ class FakeBoard:
     """Holds a `FakeHardware` from `open` to `close`."""
 
     def __init__(self, hardware: FakeHardware) -> None:
-        self._hardware, self._holds = hardware, False
+        self._hardware, self._holds, self._stopped = hardware, False, False
 
     def open(self) -> None:
         """Take the board."""
@@ -64,7 +64,12 @@ class FakeBoard:
         if Fault.CRASH in hardware.faults:
             raise ModelRejected(f"{hardware.name} could not run the model: it crashed with SIGSEGV")
         for sample in samples:
+            self._opened()
             yield Prediction(outputs=tuple(hardware.answers(b"".join(sample))))
+
+    def stop(self) -> None:
+        """Have what is asked from now on raise Interrupted."""
+        self._stopped = True
 
     def close(self) -> None:
         """Let go of the board."""
@@ -74,4 +79,6 @@ class FakeBoard:
     def _opened(self) -> FakeHardware:
         if not self._holds:
             raise DeviceUnreachable(f"{self._hardware.name} is not open")
+        if self._stopped:
+            raise Interrupted(f"{self._hardware.name}: stopped")
         return self._hardware

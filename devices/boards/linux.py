@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from time import monotonic, time
 
 from edgepipe.devices import agent_bundle
 from edgepipe.devices.agent.lines import Message, PartBuffer, parts
@@ -16,7 +17,7 @@ from edgepipe.devices.boards.conversation import BEAT_S, SILENCE_S, Conversation
 from edgepipe.devices.deployments import Deployed, Order, Standing, State
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions, Transport
 from edgepipe.documents import parse
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
 
 OPEN_S = 30.0
@@ -25,7 +26,8 @@ PUT_S = 300.0
 GRACE_S = 20.0  # on top of the deadlines that the agent itself enforces
 AGENT_HEARTBEAT_S = 60.0
 GROUP_BYTES = 128 << 10  # samples go in groups of about this size, at most GROUP_SAMPLES: one round trip each
-GROUP_SAMPLES = 64
+GROUP_SAMPLES, FIRST_GROUP_SAMPLES = 64, 8
+BRISK_S = 0.5  # a group that takes less makes the next one larger
 
 
 class LinuxBoard:
@@ -45,6 +47,7 @@ class LinuxBoard:
         self._beat_s, self._silence_s, self._heartbeat_s = beat_s, silence_s, heartbeat_s
         self._conversation: Conversation | None = None
         self._identity: DeviceIdentity | None = None
+        self._stopped = False
 
     def open(self) -> None:
         """Bring the agent, start it (it takes the lock before anything else), and learn which board this is."""
@@ -112,21 +115,31 @@ class LinuxBoard:
 
         longest += request.conditions.cool_longest_s
     def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
-        """Stream the samples through one process on the board, a group at a time."""
-        conversation = self._talk()
-        number = conversation.request("predict", {"sha256": sha256, "options": asdict(options)})
+        """Stream the samples through one process on the board, a group at a time; what a group has answered is yielded at once."""
+        number = self._talk().request("predict", {"sha256": sha256, "options": asdict(options)})
         deadline_s = options.deadline_s + GRACE_S
+        most, gone = FIRST_GROUP_SAMPLES, False
         try:
             self._child_says(number, "sample_bytes", deadline_s)
-            for group in _groups(samples):
-                conversation.send_parts(parts(b"".join(group)))
-                lengths = self._child_says(number, "lengths", deadline_s * len(group))["lengths"]
-                buffer, whole = PartBuffer(), None
-                while whole is None:
-                    whole = buffer.add(self._child_says(number, "part", deadline_s))
-                yield from _cut(whole, lengths)
+            while group := _group(samples, most):
+                began = monotonic()
+                yield from self._answers(number, group, deadline_s)
+                most = _next_size(most, monotonic() - began)
+        except DeviceUnreachable:
+            gone = True
+            raise
         finally:
-            self._ask("finish", {})
+            if not gone:
+                self._ask("finish", {})
+
+    def _answers(self, number: int, group: list[bytes], deadline_s: float) -> Iterator[Prediction]:
+        """Return what the process of request `number` answers to a group."""
+        self._talk().send_parts(parts(b"".join(group)))
+        lengths = self._child_says(number, "lengths", deadline_s * len(group))["lengths"]
+        buffer, whole = PartBuffer(), None
+        while whole is None:
+            whole = buffer.add(self._child_says(number, "part", deadline_s))
+        return _cut(whole, lengths)
 
     def _child_says(self, number: int, key: str, deadline_s: float) -> Message:
         message = self._talk().answer(number, deadline_s=deadline_s, key="child")
@@ -209,6 +222,12 @@ class LinuxBoard:
         if self._conversation is None:
             raise DeviceUnreachable(f"{self._name} is not open")
         return self._conversation
+    def stop(self) -> None:
+        """Have whatever waits for the agent raise Interrupted."""
+        self._stopped = True
+        if self._conversation:
+            self._conversation.stop()
+
 
     def _ask(self, do: str, fields: Message, *, deadline_s: float = ASK_S) -> Message:
         return self._talk().ask(do, fields, deadline_s=deadline_s)
@@ -219,19 +238,27 @@ def _holder() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
+        if self._stopped:
+            raise Interrupted(f"{self._name}: stopped")
         user = f"user {os.getuid()}"
     return f"{user}@{os.uname().nodename}, edgepipe process {os.getpid()}"
 
 
-def _groups(samples: Iterator[Sequence[bytes]]) -> Iterator[list[bytes]]:
+def _group(samples: Iterator[Sequence[bytes]], most: int) -> list[bytes]:
+    """Return the next samples, at most `most` and about GROUP_BYTES of them; none at the end."""
     group: list[bytes] = []
     for sample in samples:
         group.append(b"".join(sample))
-        if len(group) == GROUP_SAMPLES or sum(map(len, group)) >= GROUP_BYTES:
-            yield group
-            group = []
-    if group:
-        yield group
+        if len(group) == most or sum(map(len, group)) >= GROUP_BYTES:
+            break
+    return group
+
+
+def _next_size(most: int, took_s: float) -> int:
+    """Return how many samples the next group may have: a slow board says something every few seconds, and little is asked twice."""
+    if took_s < BRISK_S:
+        return min(GROUP_SAMPLES, 2 * most)
+    return max(1, most // 2) if took_s > 4 * BRISK_S else most
 
 
 def _cut(whole: bytes, lengths: list[list[int]]) -> Iterator[Prediction]:

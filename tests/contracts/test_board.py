@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from edgepipe.devices.protocols import BlockRequest, Board, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.ssh import SshTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted
 from edgepipe.records import RunOutcome, unpack_samples_ns
 
 MODEL = convolution(side=4, channels=2)
@@ -155,3 +157,16 @@ class TestBoard:
             bench.board().identify()
         with pytest.raises(DeviceUnreachable):
             bench.board().measure(SHA256, QUICK)
+
+    def test_one_that_is_stopped_ends_whatever_waits_and_lets_go_when_closed(self, bench: Bench) -> None:
+        board = bench.board_with_model()
+        answers = board.predict(SHA256, cycle([(SAMPLE,)]), RunOptions())  # would go on for ever
+        next(answers)
+        threading.Timer(0.2, board.stop).start()
+        with pytest.raises(Interrupted):
+            for _ in answers:
+                pass
+        with pytest.raises(Interrupted):
+            board.measure(SHA256, QUICK)
+        board.close()
+        bench.open_board()
