@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -99,6 +99,19 @@ class FlashEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SigningEntry:
+    """Whose signatures count for the models of a board: `signers` are Ed25519 public keys, "ssh-ed25519 AAAA...".
+
+    `key` is the file of a private key, with which `edgepipe deploy` signs what is not signed yet, for `valid_days`; without
+    `signers` its own public key counts.
+    """
+
+    signers: tuple[str, ...] = ()
+    key: str | None = None
+    valid_days: int = 365
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceEntry:
     """One board of the inventory. With `clock_mhz`, the clock that it is pinned to, a block below it does not count.
 
@@ -114,8 +127,11 @@ class DeviceEntry:
     hardware: str | None = None
     power: PowerEntry | None = None
     flash: FlashEntry | None = None
+    signing: SigningEntry | None = None
     emulated: bool = False
     clock_mhz: float | None = None
+    governor: Literal["performance", "keep"] = "performance"
+    cool_below_c: float | None = None
 
     @property
     def is_virtual(self) -> bool:
@@ -128,10 +144,9 @@ class Defaults:
     """What holds where the command line does not say otherwise."""
 
     blocks: int = 5
+    signing: SigningEntry | None = None
 
 
-    governor: Literal["performance", "keep"] = "performance"
-    cool_below_c: float | None = None
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """All boards, by name, and where they were read."""
@@ -182,6 +197,7 @@ def read_inventory(path: Path) -> Inventory:
     if problems:
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise InventoryError(f"{path} has {count}", problems=problems)
+    devices = {name: replace(entry, signing=entry.signing or file.defaults.signing) for name, entry in devices.items()}
     return Inventory(devices=devices, defaults=file.defaults, source=str(path))
 
 

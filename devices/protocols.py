@@ -109,7 +109,7 @@ class Board(Protocol):
        (or ModelRejected), never the end of the board.
     5. `close()`: frees the lock; may be called at any time and twice.
 
-    `stop()` may be called by another thread at any time: what waits for the board then raises Interrupted, and only `close()` is left.
+    `stop()` may be called by another thread at any time: what waits for the board then raises Interrupted; only `close()` is left.
     """
 
     def open(self) -> None:
@@ -149,7 +149,10 @@ class Deployable(Board, Protocol):
     """
 
     def deploy(self, order: Order) -> Deployed:
-        """Put a model on trial; what was sent before is not sent again. Raises DeviceBusy during another trial, UsageError."""
+        """Put a model on trial; what was sent before is not sent again.
+
+        Raises DeviceBusy during another trial, UsageError, SignatureRefused where it is not signed as the board demands.
+        """
 
     def confirm(self, trial: str = "") -> None:
         """Keep the model on trial; `trial` makes sure that it is the one that was meant. Raises InfrastructureError if too late."""
@@ -159,6 +162,9 @@ class Deployable(Board, Protocol):
 
     def standing(self) -> Standing:
         """Say how the board stands."""
+
+    def trust(self, target: str, signers: Sequence[str], *, replace: bool = False) -> tuple[str, ...]:
+        """Demand signatures of these keys from now on, of none: none; returns their fingerprints. Raises SignatureRefused."""
 
     def protect(self) -> str:
         """Install what rolls a trial back after a reboot and return its kind: systemd or cron. Raises StorageError for neither."""

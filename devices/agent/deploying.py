@@ -3,17 +3,19 @@
 import contextlib
 import os
 import shutil
+import time
 from selectors import BaseSelector
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
 from . import boot_hook, guard
 from .child import Child
 from .clock import uptime_s
-from .deployment import COMMITTED, ROLLED_BACK, TRIAL, Deployment
+from .deployment import COMMITTED, ROLLED_BACK, STAGED, TRIAL, Deployment
 from .durable import part_of, sync
 from .health import Health, Verdict
 from .lines import Message, Refused
 from .runtimes import choose
+from .signing import REFUSED, Signed, Signers, Verified, fingerprint
 from .slots import CURRENT
 from .store import GOLDEN, file_sha256
 
@@ -39,9 +41,12 @@ class Deploying:
         self.deployment = Deployment(folder)
         self._folder, self._agent, self._selector = folder, agent, selector
         self._reply, self._hand, self._busy = reply, hand, busy
+        self._signers = Signers(folder)
         self._line: Optional[guard.Line] = None
         self._until_s: Optional[float] = None
         self.commands: Dict[str, Callable[[Message], Optional[Message]]] = {
+            "trust": self._trust,
+            "admit": self._admit,
             "deploy": self._deploy,
             "confirm": self._confirm,
             "rollback": self._rollback,
@@ -62,10 +67,49 @@ class Deploying:
             self._line.close()
             self._line = None
 
+    def _trust(self, message: Message) -> Message:
+        """Demand from now on what one of these keys has signed; those that were trusted before give way only to `replace`."""
+        keys = sorted(map(str, message["signers"]))
+        wanted, known = (str(message["target"]) if keys else "", keys), self._trusted(bool(message["replace"]))
+        if known != wanted:
+            if known[1] and not message["replace"]:
+                words = (known[0], ", ".join(map(fingerprint, known[1])))
+                raise Refused(
+                    REFUSED, "this board trusts other signers, for %s: %s; edgepipe farm provision has it trust yours" % words
+                )
+            self._signers.write(*wanted)
+            self.deployment.note_signers([fingerprint(key) for key in keys])
+        return {"signers": [fingerprint(key) for key in keys]}
+
+    def _trusted(self, damaged_too: bool) -> Tuple[str, List[str]]:
+        try:
+            target, keys = self._signers.read()
+        except Refused:
+            if not damaged_too:
+                raise
+            target, keys = "damaged", []
+        return target, sorted(keys)
+
+    def _admit(self, message: Message) -> Message:
+        """Say before a model is sent whether it could be put on trial."""
+        verified = self._verified(message)
+        now = self.deployment.now()
+        if self.deployment.slots.read(CURRENT) != message["sha256"] or now.state in (STAGED, TRIAL):
+            self.deployment.admit(now, verified.version if verified else message["version"])
+        return {}
+
+    def _verified(self, message: Message) -> Optional[Verified]:
+        """Return what is believed of the signed manifest that came with a request; the later of the two clocks counts."""
+        given = message.get("signed")
+        signed = Signed(str(given["manifest"]), str(given["signature"])) if given else None
+        now_s = max(time.time(), float(given["now_s"]) if given else 0.0)
+        return self._signers.check(signed, message["sha256"], now_s, verified_by_host=bool(given and given["checked"]))
+
     def _deploy(self, message: Message) -> Optional[Message]:
         """Switch the model on for a trial; the answer comes when its health was checked."""
         if self._busy():
             raise Refused("device-busy", "the board is running a model already")
+        verified = self._verified(message)
         sha256, deadline_s = message["sha256"], float(message["deadline_s"])
         golden = self.deployment.store.sound(message["golden"], GOLDEN)
         if not golden:
@@ -78,7 +122,7 @@ class Deploying:
             raise Refused("usage", UNPROTECTED)
         self.close()
         trial = self.deployment.begin(
-            sha256, deadline_s=deadline_s, version=message["version"], protected=hook or "no", arm=self._arm
+            sha256, deadline_s=deadline_s, version=message["version"], protected=hook or "no", arm=self._arm, verified=verified
         )
         path = self.deployment.store.path(sha256)
         job = dict(options, path=path, golden=golden, delegate=choice.delegate, threads=choice.threads, python=choice.python)
@@ -125,6 +169,8 @@ class Deploying:
             "reason": now.reason or verdict.reason,
             "measured": verdict.measured,
             "protected": now.protected,
+            "signed": now.signed,
+            "signer": now.signer,
         }
 
     def _confirm(self, message: Message) -> Message:
@@ -144,7 +190,8 @@ class Deploying:
 
     def _status(self, message: Message) -> Message:
         hook = boot_hook.installed(self._folder)
-        return dict(self.deployment.status(), guarded=guard.is_guarded(self._folder), boot_hook=hook)
+        signers = [fingerprint(key) for key in self._signers.read()[1]]
+        return dict(self.deployment.status(), guarded=guard.is_guarded(self._folder), boot_hook=hook, signers=signers)
 
     def _boot_hook(self, message: Message) -> Message:
         """Install or remove what runs at boot; the agent's own file is kept for it to run."""

@@ -17,6 +17,7 @@ from . import clock
 from .durable import turn, write_whole
 from .journal import Entry, Journal
 from .lines import Refused
+from .signing import Verified
 from .slots import CANDIDATE, CURRENT, PREVIOUS, Slots
 from .store import Store
 
@@ -28,7 +29,7 @@ CRASHES, CRASHES_WITHIN_S = 3, 60.0
 class Situation(NamedTuple):
     """The last deployment: `back` was current before it, `before` was previous; `deadline_s` counts from the start of `boot`.
 
-    `kept`: it was committed, whatever came then.
+    `kept`: it was committed, whatever came then. `signed`: who verified its manifest's signature, board or host; `signer` made it.
     """
 
     state: str = IDLE
@@ -40,6 +41,8 @@ class Situation(NamedTuple):
     boot: str = ""
     deadline_s: float = 0.0
     protected: str = ""
+    signed: str = ""
+    signer: str = ""
     healthy: bool = False
     kept: bool = False
     finding: str = ""
@@ -53,6 +56,7 @@ def situation(entries: List[Entry]) -> Situation:
         event = entry["event"]
         if event == "staged":
             known: Dict[str, Any] = {name: entry.get(name) for name in ("id", "model", "back", "before", "version")}
+            known.update({name: entry.get(name, "") for name in ("signed", "signer")})
             now = Situation(state=STAGED, boot=entry["boot"], **known)
         elif entry.get("id") != now.id or not now.id:
             continue
@@ -87,9 +91,16 @@ class Deployment:
         now = self.now()
         answer: Dict[str, Any] = dict(self.slots.all(), floor=self.floor(), guard="", **now._asdict())
         answer["names"] = {sha256: self.store.manifest(sha256).get("name", "") for sha256 in sorted(self.slots.named())}
+        answer["signatures"] = self._signatures()
         answer["left_s"] = max(0.0, now.deadline_s - self._uptime_s()) if now.state == TRIAL and now.boot == self.boot else None
         answer["journal"] = self.journal.entries()[-20:]
         return answer
+
+    def _signatures(self) -> Dict[str, str]:
+        """Return who verified the signature of each model that a slot names, as far as the journal goes back."""
+        named = self.slots.named()
+        staged = [entry for entry in self.journal.entries() if entry["event"] == "staged" and entry.get("model") in named]
+        return {entry["model"]: entry["signed"] for entry in staged if entry.get("signed")}
 
     def in_use(self) -> Set[str]:
         """Return the hashes of the entries that must stay."""
@@ -99,16 +110,27 @@ class Deployment:
 
     # The steps, in their order; those with a leading underscore are called with the lock held ----------------------------------
 
-    def begin(self, model: str, *, deadline_s: float, version: Optional[int], protected: str, arm: Callable[[str], None]) -> str:
+    def begin(
+        self,
+        model: str,
+        *,
+        deadline_s: float,
+        version: Optional[int],
+        protected: str,
+        arm: Callable[[str], None],
+        verified: Optional[Verified] = None,
+    ) -> str:
         """Put the model on trial and return the trial's id; `arm(id)` returns once a guard watches over it.
 
-        Raises Refused where something stands in the way; OSError, WrongHash. `current` is then what it was.
+        `verified` is its signed manifest, whose version counts then. Raises Refused where something stands in the way; OSError,
+        WrongHash. `current` is then what it was.
         """
+        version = verified.version if verified else version
         with self.turn() as now:
             self._check(now, model, version)
             trial = uuid.uuid4().hex[:12]
             try:
-                self._stage(trial, model, version)
+                self._stage(trial, model, version, verified)
                 self._arm(trial, deadline_s, protected, arm)
                 self.slots.move(CANDIDATE, CURRENT)
             except (OSError, Refused) as exc:
@@ -119,21 +141,29 @@ class Deployment:
             return trial
 
     def _check(self, now: Situation, model: str, version: Optional[int]) -> None:
-        if now.state in (STAGED, TRIAL):
-            raise Refused("device-busy", "a trial of model %.12s runs already; confirm it or roll it back first" % now.model)
+        self.admit(now, version)
         if self.slots.read(CURRENT) == model:
             raise Refused("usage", "model %.12s is current already" % model)
+        if not self.store.sound(model):
+            raise Refused("infrastructure", "the board has no whole model %.12s" % model)
+
+    def admit(self, now: Situation, version: Optional[int]) -> None:
+        """Raise Refused where no model of this version could be put on trial now."""
+        if now.state in (STAGED, TRIAL):
+            raise Refused("device-busy", "a trial of model %.12s runs already; confirm it or roll it back first" % now.model)
         floor = self.floor()
         if floor and (version is None or version < floor):
             said = "no version" if version is None else "version %d" % version
             raise Refused("usage", "%s is older than version %d, which was confirmed here" % (said, floor))
-        if not self.store.sound(model):
-            raise Refused("infrastructure", "the board has no whole model %.12s" % model)
 
-    def _stage(self, trial: str, model: str, version: Optional[int]) -> None:
+    def _stage(self, trial: str, model: str, version: Optional[int], verified: Optional[Verified]) -> None:
         back, before = self.slots.read(CURRENT), self.slots.read(PREVIOUS)
+        said = {}
+        if verified:
+            self.store.seal(model, *verified.signed)
+            said = {"signed": verified.by, "signer": verified.signer}
         self.slots.make()
-        self._note("staged", id=trial, model=model, back=back, before=before, version=version)
+        self._note("staged", id=trial, model=model, back=back, before=before, version=version, **said)
         self.slots.set(CANDIDATE, model)
 
     def _arm(self, trial: str, deadline_s: float, protected: str, arm: Callable[[str], None]) -> None:
@@ -181,11 +211,20 @@ class Deployment:
             if now.state in (STAGED, TRIAL):
                 self._back(now, reason, "")
             elif self.slots.read(PREVIOUS):
+                self._check_way_back()
                 self.slots.move(PREVIOUS, CURRENT)
                 self._tell(now, reason, "")
             else:
                 raise Refused("usage", "there is no previous model to go back to")
             return self.slots.read(CURRENT) or ""
+
+    def _check_way_back(self) -> None:
+        """Refuse what the signed manifest of the current model rules out; from a trial there is always a way back."""
+        current, previous = (self.store.manifest(self.slots.read(slot) or "0" * 64) for slot in (CURRENT, PREVIOUS))
+        floor, version = current.get("floor", 0), previous.get("version", 0)
+        if version < floor:
+            words = (version, floor) if version else ("unknown", floor)
+            raise Refused("usage", "the previous model's version is %s; the current one's manifest rules out any below %d" % words)
 
     def _back(self, now: Situation, reason: str, finding: str) -> None:
         """Undo a trial: first what matters, with one rename; then what needs space on the disk, as far as there is some."""
@@ -260,6 +299,11 @@ class Deployment:
                 return False
             self._back(now, "%d crashes within %g s were reported" % (CRASHES, CRASHES_WITHIN_S), "crash reports")
             return True
+
+    def note_signers(self, signers: List[str]) -> None:
+        """Note whose signatures count from now on."""
+        with self.turn():
+            self._note("signers", signers=signers)
 
     def floor(self) -> int:
         """Return the highest version that was confirmed here, 0 where none was."""

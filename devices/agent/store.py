@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Set
 
 from .durable import PART, sync, write_whole
 
-MODEL, GOLDEN, MANIFEST = "model.tflite", "golden.npz", "manifest.json"
+MODEL, GOLDEN, MANIFEST, SIGNATURE = "model.tflite", "golden.npz", "manifest.json", "manifest.sig"
 CONTENTS = (MODEL, GOLDEN)
 KEPT = 16  # entries beside those that are in use
 GONE = ".gone-"
@@ -20,7 +20,7 @@ class WrongHash(Exception):
 
 
 class Store:
-    """Entries store/sha256-<hex>/{model.tflite,manifest.json}; golden samples have golden.npz instead."""
+    """Entries store/sha256-<hex>/{model.tflite,manifest.json[,manifest.sig]}; golden samples have golden.npz instead."""
 
     def __init__(self, folder: str) -> None:
         self._folder = os.path.join(folder, "store")
@@ -80,12 +80,19 @@ class Store:
     def _publish(self, part: str, place: str, content: str) -> None:
         """Let the entry appear by one rename; the files of one that is there, damaged or incomplete, are replaced one by one."""
         if os.path.isdir(place):
-            for file in (content, MANIFEST):
+            signed = all(os.path.isfile(os.path.join(place, file)) for file in (MANIFEST, SIGNATURE))
+            for file in (content,) if signed else (content, MANIFEST):
                 os.replace(os.path.join(part, file), os.path.join(place, file))
             sync(place)
         else:
             os.rename(part, place)
         sync(self._folder)
+
+    def seal(self, sha256: str, manifest: str, signature: str) -> None:
+        """Let a signed manifest stand in an entry; what it says is nobody's to change from then on, but for another signed one."""
+        place = self._place(sha256)
+        write_whole(os.path.join(place, SIGNATURE), signature.encode())
+        write_whole(os.path.join(place, MANIFEST), manifest.encode())
 
     def touch(self, sha256: str) -> None:
         """Note that the entry was used."""

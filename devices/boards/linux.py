@@ -110,10 +110,10 @@ class LinuxBoard:
         fields = asdict(request)
         options = fields.pop("options")
         longest = options["deadline_s"] * (request.warmup_min + request.min_invocations + 3) + request.warmup_max_s + request.min_s
+        longest += request.conditions.cool_longest_s
         answer = self._ask("measure", {"sha256": sha256, "options": options, "request": fields}, deadline_s=longest + GRACE_S)
         return parse(Block, answer, source=f"a block from {self._name}", error=InfrastructureError)
 
-        longest += request.conditions.cool_longest_s
     def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
         """Stream the samples through one process on the board, a group at a time; what a group has answered is yielded at once."""
         number = self._talk().request("predict", {"sha256": sha256, "options": asdict(options)})
@@ -172,17 +172,20 @@ class LinuxBoard:
     def deploy(self, order: Order) -> Deployed:
         """Send what is missing, and have the agent switch, check and, where that is bad, go back."""
         standing = self.standing()
+        if order.signers:
+            self.trust(order.target, order.signers)
+        asked = {"sha256": order.sha256, "version": order.version, "signed": _signed(order)}
+        self._ask("admit", asked)
         sent = self._bring(order.model, order.sha256, MODEL, order.name, sound=True)
         if standing.current == order.sha256 and standing.state not in (State.STAGED, State.TRIAL):
             return Deployed(id=standing.id, outcome=State.COMMITTED, unchanged=True, sent_bytes=sent)
         self._bring(order.golden, order.golden_sha256, GOLDEN, order.golden.name, sound=True)
         wishes = {
-            "sha256": order.sha256,
+            **asked,
             "golden": order.golden_sha256,
             "options": asdict(order.options),
             "deadline_s": order.deadline_s,
             "slowest_us": order.slowest_us,
-            "version": order.version,
             "protect": order.protected,
         }
         answer = self._ask("deploy", wishes, deadline_s=order.deadline_s + 2 * GRACE_S)
@@ -203,6 +206,14 @@ class LinuxBoard:
         answer = {name: value for name, value in self._ask("status", {}).items() if name in known}
         return parse(Standing, answer, source=f"how {self._name} stands", error=InfrastructureError)
 
+    def trust(self, target: str, signers: Sequence[str], *, replace: bool = False) -> tuple[str, ...]:
+        """Have the agent demand signatures of these keys from now on, and return their fingerprints.
+
+        Raises SignatureRefused where the board trusts others already, unless they are to be replaced.
+        """
+        answer = self._ask("trust", {"target": target, "signers": list(signers), "replace": replace})
+        return tuple(answer["signers"])
+
     def protect(self) -> str:
         """Have the agent install what rolls a trial back after a reboot."""
         return str(self._ask("boot_hook", {"wanted": True})["boot_hook"])
@@ -210,6 +221,12 @@ class LinuxBoard:
     def unprotect(self) -> None:
         """Have the agent take that away again."""
         self._ask("boot_hook", {"wanted": False})
+
+    def stop(self) -> None:
+        """Have whatever waits for the agent raise Interrupted."""
+        self._stopped = True
+        if self._conversation:
+            self._conversation.stop()
 
     def close(self) -> None:
         """End the agent, and with it the lock."""
@@ -221,16 +238,16 @@ class LinuxBoard:
     def _talk(self) -> Conversation:
         if self._conversation is None:
             raise DeviceUnreachable(f"{self._name} is not open")
+        if self._stopped:
+            raise Interrupted(f"{self._name}: stopped")
         return self._conversation
-    def stop(self) -> None:
-        """Have whatever waits for the agent raise Interrupted."""
-        self._stopped = True
-        if self._conversation:
-            self._conversation.stop()
-
 
     def _ask(self, do: str, fields: Message, *, deadline_s: float = ASK_S) -> Message:
         return self._talk().ask(do, fields, deadline_s=deadline_s)
+
+
+def _signed(order: Order) -> Message | None:
+    return None if order.signed is None else {**order.signed._asdict(), "checked": bool(order.signers), "now_s": time()}
 
 
 def _holder() -> str:
@@ -238,8 +255,6 @@ def _holder() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        if self._stopped:
-            raise Interrupted(f"{self._name}: stopped")
         user = f"user {os.getuid()}"
     return f"{user}@{os.uname().nodename}, edgepipe process {os.getpid()}"
 

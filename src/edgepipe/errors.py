@@ -22,6 +22,7 @@
     ├── InvalidRun              5   the conditions of the measurement changed
     │   └── NotComparable       5
     ├── ModelRejected           6   the model crashed, hung or does not fit
+    │   └── SignatureRefused    6   not signed as the board or the inventory demands
     ├── InternalError          70   a bug in edgepipe
     ├── Interrupted           130
     └── Terminated            143
@@ -210,6 +211,13 @@ class ModelRejected(EdgepipeError):
     exit_code = 6
     slug = "model-rejected"
     hint = "`edgepipe verify MODEL --target T` says what the target needs."
+
+
+class SignatureRefused(ModelRejected):
+    """The model is not signed as the board or the inventory demands; nothing was switched."""
+
+    slug = "signature-refused"
+    hint = "`edgepipe sign MODEL --key KEY --target T` signs it; docs/deploying.md says how signing works."
 
 
 class InternalError(EdgepipeError):

@@ -27,6 +27,7 @@ from edgepipe.cli.recipe import recipe
 from edgepipe.cli.remedy import remedy
 from edgepipe.cli.report import report
 from edgepipe.cli.rollback import confirm, rollback
+from edgepipe.cli.sign import sign
 from edgepipe.cli.verify import verify
 
 START, SMALL, PROVE, MEASURE, REPORT = "Start here", "Make it small", "Prove it", "Measure it", "Report it"
@@ -53,6 +54,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int] | Mapping[str, Callable[..., i
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
     "farm": (BOARDS, FARM),
+    "sign": (BOARDS, sign),
     "deploy": (BOARDS, deploy),
     "confirm": (BOARDS, confirm),
     "rollback": (BOARDS, rollback),

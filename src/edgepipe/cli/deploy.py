@@ -109,9 +109,8 @@ def _announce(planned: Sequence[Planned], *, asked: bool) -> None:
 
     for each in planned:
         facts = each.choice.facts
-        sys.stderr.write(
-            f"{each.entry.name}: {each.choice.name}, {facts.size_bytes:,} bytes, sha256 {facts.sha256[:12]}; {each.choice.why}\n"
-        )
+        said = f"{each.entry.name}: {each.choice.name}, {facts.size_bytes:,} bytes, sha256 {facts.sha256[:12]}; {each.choice.why}"
+        sys.stderr.write(f"{said}{_signature(each)}\n")
     if not asked:
         return
     if not sys.stdin.isatty():
@@ -120,6 +119,14 @@ def _announce(planned: Sequence[Planned], *, asked: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Interrupted("nothing was sent", todo="Give --yes, or answer y.")
+
+
+def _signature(each: Planned) -> str:
+    from edgepipe.devices.signing import signed_version
+
+    if each.signed:
+        return f"; signed as version {signed_version(each.signed)}"
+    return f"; to be signed with {each.entry.signing.key}" if each.signers and each.entry.signing else ""
 
 
 def _plain(delivery: Delivery, code: int) -> dict[str, object]:
@@ -152,5 +159,7 @@ def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
             took = each.deployed.measured.median_us
             words = "was current already" if each.deployed.unchanged else "is current"
             shown.print(f"[green]✓[/] {where} {words}" + (f"; an inference took {took / 1000:.3g} ms" if took is not None else ""))
+            if each.deployed.signed:
+                shown.print(f"  [dim]signed by {each.deployed.signer}; the {each.deployed.signed} verified that[/]", soft_wrap=True)
             if each.deployed.protected == "no":
                 shown.print("  [dim]without protection against a reboot during the trial[/]")

@@ -123,17 +123,19 @@ def status(device: Boards, inventory: Inventory = None, as_json: Json = False, q
         show_json({"boards": cells})
     else:
         rows = tuple(
-            (each.name, each.error.what, "", "", "") if isinstance(each, Failure) else (each[0], *_standing(each[1]))
+            (each.name, each.error.what, "", "", "", "") if isinstance(each, Failure) else (each[0], *_standing(each[1]))
             for each in found
         )
-        console().print(sheets([Sheet(columns=("name", "state", "current", "previous", "last deployment"), rows=rows)]))
+        console().print(sheets([Sheet(columns=("name", "state", "current", "previous", "takes", "last deployment"), rows=rows)]))
     return _exit_code(found)
 
 
-def _standing(board: Standing) -> tuple[str, str, str, str]:
+def _standing(board: Standing) -> tuple[str, str, str, str, str]:
+    taken = f"signed by {' or '.join(board.signers)}" if board.signers else "any model"
+    takes = f"{taken}, from version {board.floor}" if board.floor else taken
     left = f", {board.left_s:.0f} s left" if board.left_s is not None else ""
     last = board.reason or board.finding
-    return f"{board.state}{left}", board.said(board.current), board.said(board.previous), last
+    return f"{board.state}{left}", board.said(board.current), board.said(board.previous), takes, last
 
 
 def _sheet(probed: Probed) -> Sheet:

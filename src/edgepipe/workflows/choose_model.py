@@ -25,12 +25,16 @@ SHA256_BEGINNING = re.compile(r"[0-9a-f]{4,64}")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Choice:
-    """A model for a board: its bytes, what is in them, a name for people, and why it was chosen; golden samples of its bundle."""
+    """A model for a board: its bytes, what is in them, a name for people, and why it was chosen; golden samples of its bundle.
+
+    Its signed manifest, if it has one, lies beside `path`.
+    """
 
     content: bytes
     facts: ModelFacts
     name: str
     why: str
+    path: Path
     samples: golden.Samples | None = None
 
 
@@ -43,14 +47,18 @@ def choose(model: str | None, entry: DeviceEntry) -> Choice:
     if model is None:
         return _of_latest(entry)
     path = Path(model)
+    return _of_recipe(path, entry) if path.suffix in (".yaml", ".yml") else choose_named(model)
+
+
+def choose_named(model: str) -> Choice:
+    """Return the model that a .tflite, a bundle, or the beginning of an artefact's hash means. Raises as `choose` does."""
+    path = Path(model)
     if path.is_dir() or path.suffix == ".zip":
         return _of_bundle(path)
-    if path.suffix in (".yaml", ".yml"):
-        return _of_recipe(path, entry)
     if not path.exists() and SHA256_BEGINNING.fullmatch(model.lower()):
         return _of_hash(model.lower())
     content, facts = read_model(path)
-    return Choice(content=content, facts=facts, name=path.name, why=f"the file {path}")
+    return Choice(content=content, facts=facts, name=path.name, why=f"the file {path}", path=path)
 
 
 def _of_bundle(path: Path) -> Choice:
@@ -61,7 +69,12 @@ def _of_bundle(path: Path) -> Choice:
         raise VerifyFailed(f"{path} is no sound bundle", problems=problems, todo="`edgepipe bundle verify` says more.")
     facts, samples = read_facts(files[MODEL]), golden.unpack(files[GOLDEN])
     return Choice(
-        content=files[MODEL], facts=facts, name=found.name, why=f"the bundle {path}", samples=samples.first(GOLDEN_SAMPLES)
+        content=files[MODEL],
+        facts=facts,
+        name=found.name,
+        why=f"the bundle {path}",
+        path=path.resolve(),
+        samples=samples.first(GOLDEN_SAMPLES),
     )
 
 
@@ -77,7 +90,7 @@ def _of_hash(beginning: str) -> Choice:
             todo="Give more of its digits.",
         )
     content, facts = read_model(found[0] / MODEL)
-    return Choice(content=content, facts=facts, name=_called(facts), why=f"artefact {beginning}")
+    return Choice(content=content, facts=facts, name=_called(facts), why=f"artefact {beginning}", path=found[0] / MODEL)
 
 
 def _called(facts: ModelFacts) -> str:
@@ -119,9 +132,10 @@ def _last_fitting(record: CompressionRecord, entry: DeviceEntry) -> Choice:
             problems=[str(problem) for problem in verify(record.artefacts[-1].facts, TARGETS[entry.target]).problems],
             todo="`edgepipe verify --target` says what is needed.",
         )
-    content, facts = read_model(Path(artefact.folder) / MODEL)
+    path = Path(artefact.folder) / MODEL
+    content, facts = read_model(path)
     why = f'the last artefact of "{record.recipe}" of {record.started_utc} that fits "{entry.target}": {artefact.stage}'
-    return Choice(content=content, facts=facts, name=f"{record.recipe}-{artefact.stage}.tflite", why=why)
+    return Choice(content=content, facts=facts, name=f"{record.recipe}-{artefact.stage}.tflite", why=why, path=path)
 
 
 def _fits(artefact: Artefact, entry: DeviceEntry) -> bool:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from edgepipe.bundles import GOLDEN, MODEL
+from edgepipe.devices.agent.signing import Signed
 from edgepipe.devices.connect import connect_deployable
 from edgepipe.devices.deployments import DEADLINE_S, PLAIN, Deployed, Order, Standing, State
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import Deployable, RunOptions
 from edgepipe.devices.selector import select
+from edgepipe.devices.signing import signed_version, trusted_keys
 from edgepipe.errors import EdgepipeError, InfrastructureError, ModelRejected, UsageError, VerifyFailed
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.parity import Runtime
@@ -26,14 +28,17 @@ from edgepipe.pipeline.inspect.parity.run import run
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.workflows.choose_model import GOLDEN_SAMPLES, Choice, choose
+from edgepipe.workflows.sign import signature_beside, signature_now
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Planned:
-    """What goes to which board."""
+    """What goes to which board. `signed`: the manifest that lies beside it; `signers`: the keys of which one must have signed."""
 
     entry: DeviceEntry
     choice: Choice
+    signed: Signed | None = None
+    signers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,8 @@ class Delivery:
 def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tuple[Planned, ...]:
     """Return what would go to each board that the selector `device` means, as `choose` says; no board is touched.
 
-    Raises UsageError and ModelFileError, and VerifyFailed where a named model does not fit a board.
+    Raises UsageError and ModelFileError, VerifyFailed where a named model does not fit a board, SignatureRefused where it is not
+    signed as the board's entry demands.
     """
     entries = select(load_inventory(inventory), device)
     planned = [Planned(entry=entry, choice=choose(model, entry)) for entry in entries]
@@ -77,7 +83,9 @@ def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tu
     ]
     if problems:
         raise VerifyFailed("the model does not fit where it is to go; nothing was sent", problems=problems)
-    return tuple(planned)
+    return tuple(
+        replace(each, signed=signature_beside(each.entry, each.choice), signers=trusted_keys(each.entry)) for each in planned
+    )
 
 
 def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit = silent) -> tuple[Delivery, ...]:
@@ -85,12 +93,21 @@ def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit 
 
     Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model.
     """
+    _check_versions(planned, wishes.version)
     made: dict[str, bytes] = {}
     for each in planned:
         sha256 = each.choice.facts.sha256
         if sha256 not in made:
             made[sha256] = _golden(each.choice, emit)
     return tuple(_deliver(each, made[each.choice.facts.sha256], wishes, emit) for each in planned)
+
+
+def _check_versions(planned: Sequence[Planned], version: int | None) -> None:
+    """Raise UsageError where a version was asked for and another one is signed."""
+    signed = {each.choice.name: signed_version(each.signed) for each in planned if each.signed and each.signers}
+    problems = [f"{name} is signed as version {number}" for name, number in signed.items() if version not in (None, number)]
+    if problems:
+        raise UsageError(f"it cannot go out as version {version}", problems=problems, todo="Leave --version away, or sign it anew.")
 
 
 def _golden(choice: Choice, emit: Emit) -> bytes:
@@ -116,7 +133,7 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
     deployed: Deployed | None = None
     error: EdgepipeError | None = None
     try:
-        with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(choice, samples, wishes) as order:
+        with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(each, samples, wishes) as order:
             if wishes.install_hook:
                 emit(Note(text=f"{entry.name}: {board.protect()} rolls a trial back after a reboot"))
             deployed = board.deploy(order)
@@ -167,7 +184,8 @@ def _opened(entry: DeviceEntry) -> Iterator[Deployable]:
 
 
 @contextmanager
-def _order(choice: Choice, samples: bytes, wishes: Wishes) -> Iterator[Order]:
+def _order(each: Planned, samples: bytes, wishes: Wishes) -> Iterator[Order]:
+    entry, choice = each.entry, each.choice
     with tempfile.TemporaryDirectory(prefix="edgepipe-deploy-") as folder:
         model, answers = Path(folder) / MODEL, Path(folder) / GOLDEN
         model.write_bytes(choice.content)
@@ -183,6 +201,9 @@ def _order(choice: Choice, samples: bytes, wishes: Wishes) -> Iterator[Order]:
             slowest_us=wishes.slowest_us,
             version=wishes.version,
             protected=wishes.protected,
+            signed=each.signed or signature_now(entry, choice, wishes.version),
+            signers=each.signers,
+            target=entry.target,
         )
 
 
