@@ -11,8 +11,9 @@ SOURCES := $(shell find src pipeline devices reports -name '*.py' -o -name '*.ji
 demo: $(VENV)/demo.stamp $(VENV)/linked.stamp
 	$(BIN)/edgepipe demo
 
+# The virtual Pi is fetched meanwhile, where there is none yet; the tests that need it wait for it.
 test: system $(VENV)/dev.stamp $(VENV)/linked.stamp
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.virtual_pi & $(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS); failed=$$?; wait; exit $$failed
 
 check: $(VENV)/dev.stamp $(VENV)/linked.stamp
 	$(BIN)/ruff check .

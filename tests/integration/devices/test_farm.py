@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
+import virtual_pi
 from commandline import Command
 
-from edgepipe.devices import virtual_board, virtual_image
+from benchmarks.synthetic import convolution
+from edgepipe.devices import virtual_board
 from edgepipe.documents import read_yaml
-
-OWN_CACHE = Path.home() / ".cache" / "edgepipe" / "virtual-pi"  # the user's, not the tests'
+from edgepipe.places import cache_dir
 
 
 @pytest.fixture
@@ -111,26 +111,26 @@ def test_what_cannot_be_done_is_a_usage_error(edgepipe: Command, arguments: list
     assert any(word in done.err for word in words.split("|"))
 
 
-def test_the_virtual_pi_is_an_arm64_board(edgepipe: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = OWN_CACHE / virtual_image.image().name
-    if not archive.exists():
-        pytest.skip("the virtual Pi was not built on this machine; once, as root: edgepipe farm up pi-virtual")
-    if virtual_image.missing():
-        pytest.skip(f"the virtual Pi cannot run here: {'; '.join(virtual_image.missing())}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    place = tmp_path / "cache" / "edgepipe" / "virtual-pi"
-    place.mkdir(parents=True)
-    (place / archive.name).symlink_to(archive)
-    try:
-        done = edgepipe("farm", "up", "pi-virtual", "--json")
-        assert done.code == 0, done.err
-        assert done.json["emulated"]
-        (probed,) = edgepipe("farm", "probe", "pi-virtual", "--json").json["boards"]
-        assert (probed["state"]["arch"], probed["state"]["bits"]) == ("aarch64", 64)
-        assert probed["state"]["numpy"]
-    finally:
-        assert edgepipe("farm", "down", "pi-virtual").code == 0
-    assert not answers(done.json["port"])
-    assert str(place.parent) not in Path("/proc/mounts").read_text()
-    assert not (place.parent / "virtual" / "pi-virtual").exists()
-    shutil.rmtree(place)
+def test_the_virtual_pi_is_an_arm64_board_that_gets_a_runtime_and_measures(edgepipe: Command, tmp_path: Path) -> None:
+    if reason := virtual_pi.lacks():
+        pytest.skip(reason)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(convolution(side=8, channels=4))
+    with virtual_pi.lent():
+        folder = cache_dir() / "virtual" / "pi-virtual"
+        try:
+            up = edgepipe("farm", "up", "pi-virtual", "--json")
+            assert up.code == 0, up.err
+            assert up.json["emulated"]
+            (probed,) = edgepipe("farm", "probe", "pi-virtual", "--json").json["boards"]
+            assert (probed["state"]["arch"], probed["state"]["bits"]) == ("aarch64", 64)
+            given = edgepipe("farm", "provision", "pi-virtual", "--json")
+            assert given.code == 0, given.err
+            measured = edgepipe("bench", str(model), "--device", "pi-virtual", "--blocks", "2", "--json")
+            assert measured.code == 0, measured.err
+            assert measured.json["runs"][0]["record"]["device"]["emulated"]
+        finally:
+            assert edgepipe("farm", "down", "pi-virtual").code == 0
+        assert not answers(up.json["port"])
+        assert str(folder) not in Path("/proc/mounts").read_text()
+        assert not folder.exists()
