@@ -32,6 +32,24 @@ def convolution(side: int, channels: int, seed: int = 0, dtype: str = "float32")
     return _model([schema.BuiltinOperator.CONV_2D], [graph], [weights.tobytes(), bytes(4 * channels)])
 
 
+def for_edge_tpu(side: int = 4, channels: int = 2) -> bytes:
+    """Return a .tflite as Google's compiler leaves it: its own operator, then a 3x3 convolution in int8 that stays on the CPU."""
+    options = schema.Conv2DOptionsT()
+    options.strideW = options.strideH = 1
+    picture, weights = (1, side, side, channels), np.ones((channels, 3, 3, channels), np.int8)
+    int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
+    tensors = [
+        _tensor("input", picture, int8, scales=1),
+        _tensor("between", picture, int8, scales=1),
+        _tensor("weights", weights.shape, int8, buffer=1, scales=1),
+        _tensor("bias", (channels,), int32, buffer=2, scales=1),
+        _tensor("output", picture, int8, scales=1),
+    ]
+    graph = _graph(tensors, _operator(0, [0], [1], schema.BuiltinOptions.NONE, None), [0], [4])
+    graph.operators.append(_operator(1, [1, 2, 3], [4], schema.BuiltinOptions.Conv2DOptions, options))
+    return _model(["edgetpu-custom-op", schema.BuiltinOperator.CONV_2D], [graph], [weights.tobytes(), bytes(4 * channels)])
+
+
 def endless() -> bytes:
     """Return a .tflite that loads and never answers: a WHILE whose condition, x < 1e9, always holds."""
     same = _operator(2, [0], [1], schema.BuiltinOptions.AbsOptions, schema.AbsOptionsT())
@@ -82,12 +100,15 @@ def _graph(tensors: list[schema.TensorT], operator: schema.OperatorT, inputs: li
     return graph
 
 
-def _model(operators: list[int], graphs: list[schema.SubGraphT], contents: list[bytes]) -> bytes:
+def _model(operators: Sequence[int | str], graphs: list[schema.SubGraphT], contents: list[bytes]) -> bytes:
     model = schema.ModelT()
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, graphs, [], [schema.BufferT()]
     for operator in operators:
         code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = operator, min(operator, 127), 1
+        custom = isinstance(operator, str)
+        number = schema.BuiltinOperator.CUSTOM if custom else int(operator)
+        code.customCode = operator if custom else None
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
         model.operatorCodes.append(code)
     for content in contents:
         buffer = schema.BufferT()

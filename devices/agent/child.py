@@ -133,7 +133,7 @@ class Child:
         ended = self._release()
         reason = reason or ended
         if reason and self._stage == edgetpu.STAGE:
-            self._on_line({"broken": edgetpu.blame(reason)})
+            self._on_line({"broken": edgetpu.blame(reason), "slug": edgetpu.SLUG})
         elif reason and self._stage:
             reason += ", with its Edge TPU part on the Edge TPU"
         self._on_end(reason)

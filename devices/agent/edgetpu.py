@@ -9,7 +9,7 @@ from typing import Any, Dict, Tuple
 
 NAME = "edgetpu"
 LIBRARY = "libedgetpu.so.1"
-STAGE = "delegate"
+STAGE, SLUG = "delegate", "delegate-failed"
 LONGEST_S = 30.0  # a USB stick is started anew when it is first used, which takes some 3 s
 MISSING, FAILING, HANGING, CRASHING = "missing", "failing", "hanging", "crashing"
 
@@ -65,7 +65,7 @@ def attach(module: Any) -> Any:
         raise Lost(describe(MISSING if absent else FAILING, "" if absent else str(exc))) from None
     try:
         return module.load_delegate(LIBRARY)
-    except (ValueError, RuntimeError, OSError) as exc:
+    except (ValueError, RuntimeError, OSError, AttributeError) as exc:
         raise Lost(describe(FAILING, " ".join(str(exc).split()))) from None
 
 

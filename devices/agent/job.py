@@ -84,7 +84,7 @@ def run_job(work: Callable[[Job], None]) -> int:
     try:
         job.prepare()
     except edgetpu.Lost as exc:
-        write_line(out, {"broken": str(exc)})
+        write_line(out, {"broken": str(exc), "slug": edgetpu.SLUG})
         os._exit(0)
     except (ImportError, OSError, ValueError) as exc:
         write_line(out, {"broken": "%s: %s" % (type(exc).__name__, exc)})

@@ -195,7 +195,7 @@ class Server:
             if "result" in said and not reason:
                 self._reply(message["id"], answer)
             else:
-                self._refuse(message["id"], "infrastructure", str(said.get("broken") or reason))
+                self._refuse(message["id"], str(said.get("slug", "infrastructure")), str(said.get("broken") or reason))
 
         job = dict(message, path=None, python=choice.python)
         self._child = Child(self._selector, "delegate", job, said.update, ended)

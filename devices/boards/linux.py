@@ -17,7 +17,7 @@ from edgepipe.devices.boards.conversation import BEAT_S, SILENCE_S, Conversation
 from edgepipe.devices.deployments import Deployed, Order, Standing, State
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions, Transport
 from edgepipe.documents import parse
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected, error_for
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
 
 OPEN_S = 30.0
@@ -147,7 +147,7 @@ class LinuxBoard:
             result: Message = message["result"]
             return result
         if "broken" in message:
-            raise InfrastructureError(f"{self._name} cannot run models: {message['broken']}")
+            raise error_for(message.get("slug", InfrastructureError.slug))(f"{self._name} cannot run models: {message['broken']}")
         reason = message.get("rejected") or message.get("ended") or "it ended without an answer"
         raise ModelRejected(f"{self._name} could not run the model: {reason}")
 

@@ -18,6 +18,7 @@
     │   ├── StorageError        4   disk full, no permission
     │   ├── DeviceUnreachable   4
     │   ├── HostKeyRefused      4   another machine than the one that was pinned
+    │   ├── DelegateFailed      4   an Edge TPU that is not there, or does not work
     │   └── DeviceBusy          4
     ├── InvalidRun              5   the conditions of the measurement changed
     │   └── NotComparable       5
@@ -181,6 +182,13 @@ class HostKeyRefused(InfrastructureError):
 
     slug = "host-key-refused"
     hint = "Compare the fingerprint at the board itself before the inventory's host_key is changed."
+
+
+class DelegateFailed(InfrastructureError):
+    """An Edge TPU's delegate is missing, fails, hangs or crashes; the board says which of them, and lists what to do."""
+
+    slug = "delegate-failed"
+    hint = ""
 
 
 class DeviceBusy(InfrastructureError):
