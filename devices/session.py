@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,33 +11,37 @@ from types import TracebackType
 
 from edgepipe.devices.connect import connect
 from edgepipe.devices.inventory import DeviceEntry, LocalLink
-from edgepipe.devices.protocols import BlockRequest, Board, Conditions, Prediction, RunOptions
+from edgepipe.devices.protocols import BlockRequest, Board, Conditions, RunOptions
+from edgepipe.devices.stopping import Stop
 from edgepipe.devices.validity import Judgement, judge
-from edgepipe.errors import InfrastructureError, ModelRejected
-from edgepipe.events import Emit, silent, step
+from edgepipe.errors import InfrastructureError, Interrupted, ModelRejected
+from edgepipe.events import Advance, unheard
 from edgepipe.facts import ModelFacts
 from edgepipe.records import Accuracy, Block, DeviceIdentity, RunOutcome, RunRecord, RuntimeIdentity
 from edgepipe.version import VERSION
 
 COOL_BELOW_C = 70.0  # 10 degrees before a Raspberry Pi slows down
-Score = Callable[[Iterator[Prediction]], Accuracy]
 
 
 class Session:
-    """Holds a board for the length of a `with`; entering raises DeviceBusy or DeviceUnreachable."""
+    """Holds a board for the length of a `with`; entering raises DeviceBusy, DeviceUnreachable, or Interrupted after `stop`."""
 
-    def __init__(self, entry: DeviceEntry, *, board: Board | None = None, emit: Emit = silent) -> None:
-        self._entry, self._emit = entry, emit
+    def __init__(self, entry: DeviceEntry, *, board: Board | None = None, stop: Stop | None = None) -> None:
+        self._entry, self._stop, self._held = entry, stop or Stop(), ExitStack()
         self.board = board or connect(entry)
         self.identity = unidentified(entry)
 
     def __enter__(self) -> Session:
-        self.board.open()
-        self.identity = self.board.identify()
+        with ExitStack() as held:
+            held.callback(self.board.close)
+            held.enter_context(self._stop.watching(self.board))
+            self.board.open()
+            self.identity = self.board.identify()
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        self.board.close()
+        self._held.close()
 
     def bench(
         self,
@@ -47,46 +51,37 @@ class Session:
         blocks: int,
         options: RunOptions = RunOptions(),
         conditions: Conditions = Conditions(),
+        advance: Advance = unheard,
     ) -> RunRecord:
         """Time the model in `blocks` fresh processes. What goes wrong with the board or the model is the record's outcome.
 
-        What `conditions` leave open, the inventory says; `cool_longest_s` is for all blocks together.
+        What `conditions` leave open, the inventory says; `cool_longest_s` is for all blocks together. One that is stopped keeps the
+        blocks that it has, as `infra`; without any it raises Interrupted.
         """
-        started, taken = _now(), list[Block]()
+        started, taken = now(), list[Block]()
         runtime, conditions = _unasked(options), wished(self._entry, conditions)
         try:
             runtime = self.board.runtime(options)
+            advance(0, "sending the model")
             self.board.push(model, facts.sha256)
-            with step(self._emit, f"bench {model.name} on {self._entry.name}", total=blocks, unit="blocks") as advance:
-                for index in range(blocks):
-                    request = BlockRequest(index=index, options=options, conditions=conditions)
-                    taken.append(self.board.measure(facts.sha256, request))
-                    left_s = max(0.0, conditions.cool_longest_s - taken[-1].cooled_s)
-                    conditions = replace(conditions, cool_longest_s=left_s)
-                    advance(index + 1, _shown(taken[-1]))
-                    if taken[-1].outcome is not RunOutcome.OK:  # it would do so again, and a measured result is final
-                        break
+            for index in range(blocks):
+                advance(index, _shown(taken))
+                request = BlockRequest(index=index, options=options, conditions=conditions)
+                taken.append(self.board.measure(facts.sha256, request))
+                left_s = max(0.0, conditions.cool_longest_s - taken[-1].cooled_s)
+                conditions = replace(conditions, cool_longest_s=left_s)
+                if taken[-1].outcome is not RunOutcome.OK:  # it would do so again, and a measured result is final
+                    break
+            advance(len(taken), _shown(taken))
             judgement = judge(taken, facts.sha256, self._entry.clock_mhz)
         except (InfrastructureError, ModelRejected) as exc:
             judgement = Judgement(outcome=outcome_of(exc), reason=str(exc), blocks=tuple(taken))
+        except Interrupted:
+            if not taken:
+                raise
+            reason = f"stopped after {len(taken)} of {blocks} blocks"
+            judgement = Judgement(outcome=RunOutcome.INFRA, reason=reason, blocks=tuple(taken))
         return run_record("bench", model, facts, self.identity, runtime, judgement, started_utc=started)
-
-    def evaluate(
-        self,
-        model: Path,
-        facts: ModelFacts,
-        samples: Iterator[Sequence[bytes]],
-        score: Score,
-        *,
-        options: RunOptions = RunOptions(),
-    ) -> RunRecord:
-        """Let the board answer `samples` and score its answers as they come. Raises ModelRejected or InfrastructureError."""
-        started = _now()
-        runtime = self.board.runtime(options)
-        self.board.push(model, facts.sha256)
-        accuracy = score(self.board.predict(facts.sha256, samples, options))
-        judgement = Judgement(outcome=RunOutcome.OK, reason="", blocks=())
-        return run_record("eval", model, facts, self.identity, runtime, judgement, started_utc=started, accuracy=accuracy)
 
 
 def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
@@ -103,10 +98,12 @@ def unidentified(entry: DeviceEntry) -> DeviceIdentity:
     return DeviceIdentity(name=entry.name, board=entry.board, emulated=entry.is_virtual, **unknown)
 
 
-def unreached(entry: DeviceEntry, model: Path, facts: ModelFacts, options: RunOptions, exc: InfrastructureError) -> RunRecord:
-    """Return the record of a run that never began since its board could not be opened."""
-    judgement = Judgement(outcome=RunOutcome.INFRA, reason=str(exc), blocks=())
-    return run_record("bench", model, facts, unidentified(entry), _unasked(options), judgement, started_utc=_now())
+def failed(
+    kind: str, entry: DeviceEntry, model: Path, facts: ModelFacts, options: RunOptions, exc: InfrastructureError | ModelRejected
+) -> RunRecord:
+    """Return the record of a run that brought nothing, most often since its board could not be opened."""
+    judgement = Judgement(outcome=outcome_of(exc), reason=str(exc), blocks=())
+    return run_record(kind, model, facts, unidentified(entry), _unasked(options), judgement, started_utc=now())
 
 
 def outcome_of(exc: InfrastructureError | ModelRejected) -> RunOutcome:
@@ -151,9 +148,13 @@ def _unasked(options: RunOptions) -> RuntimeIdentity:
     )
 
 
-def _shown(block: Block) -> str:
-    return str(block.outcome) if block.median_ns is None else f"median {block.median_ns / 1000:.1f} us"
+def _shown(taken: list[Block]) -> str:
+    if not taken:
+        return ""
+    last = taken[-1]
+    return str(last.outcome) if last.median_ns is None else f"median {last.median_ns / 1000:.1f} us"
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as records have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

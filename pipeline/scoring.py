@@ -39,8 +39,8 @@ def decode(raw: bytes, port: TensorPort) -> NDArray[np.float64]:
     return codes if port.scale is None else port.scale * (codes - (port.zero_point or 0))
 
 
-def samples(dataset: Dataset, facts: ModelFacts) -> Iterator[tuple[bytes, ...]]:
-    """Return an iterator over the samples' bytes, each one entry an input, in the model's order.
+def samples(dataset: Dataset, facts: ModelFacts, *, start: int = 0) -> Iterator[tuple[bytes, ...]]:
+    """Return an iterator over the samples' bytes from number `start` on, each one entry an input, in the model's order.
 
     Raises DataError at once for inputs that the model does not have or that are of another shape.
     """
@@ -50,7 +50,7 @@ def samples(dataset: Dataset, facts: ModelFacts) -> Iterator[tuple[bytes, ...]]:
         raise DataError(f"{dataset.source} does not fit the model's inputs", problems=problems)
     return (
         tuple(encode(array[row], port).tobytes() for array, port in zip(arrays, facts.inputs, strict=True))
-        for row in range(dataset.samples)
+        for row in range(start, dataset.samples)
     )
 
 

@@ -33,11 +33,12 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class StepFinished:
-    """A step ended after `seconds`; `detail` says with what."""
+    """A step ended after `seconds`; `detail` says with what, `failed` whether that is not what was wanted."""
 
     step: str
     seconds: float
     detail: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,10 @@ class Advance(Protocol):
 
     def __call__(self, done: float, detail: str = "") -> None:
         """`done` of the step's total is done."""
+
+
+def unheard(done: float, detail: str = "") -> None:
+    """An `Advance` for nobody."""
 
 
 _KINDS: dict[str, type[StepStarted] | type[Progress] | type[StepFinished] | type[Note]] = {

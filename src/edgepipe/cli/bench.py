@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgepipe.cli.measuring import Delegate, Inventory, Runtime, TfliteModel, Threads, keep_and_show, run_options
+from edgepipe.cli.measuring import Delegate, Inventory, Keeper, Runtime, TfliteModel, Threads, run_options
 from edgepipe.cli.output import Json, Quiet, progress
 
 
@@ -40,7 +40,7 @@ def bench(
     """
     from edgepipe.workflows.bench import bench as run
 
-    options = run_options(runtime, delegate, threads)
+    options, keeper = run_options(runtime, delegate, threads), Keeper()
     with progress(quiet) as emit:
-        records = run(model, device=device, inventory=inventory, blocks=blocks, options=options, emit=emit)
-    return keep_and_show(records, as_json=as_json)
+        records = run(model, device=device, inventory=inventory, blocks=blocks, options=options, keep=keeper, emit=emit)
+    return keeper.show(records, as_json=as_json)

@@ -33,18 +33,28 @@ def run_options(runtime: str, delegate: str, threads: int) -> RunOptions:
     return RunOptions(runtime=runtime, delegate=delegate, threads=threads)
 
 
-def keep_and_show(records: Sequence[RunRecord], *, as_json: bool) -> int:
-    """Put the records into the store, show them, and return the exit code that their outcomes make."""
-    from edgepipe.records import as_json as plain
-    from edgepipe.reports.render.console import runs
-    from edgepipe.reports.store import Store
+class Keeper:
+    """Puts each record into the store as soon as it is there, so that nobody's end costs a board that was done."""
 
-    store = Store()
-    files = [store.add(record) for record in records]
-    codes = [EXIT_CODES[record.outcome] for record in records]
-    if as_json:
-        cells = zip(records, files, codes, strict=True)
-        show_json({"runs": [{"exit_code": code, "file": str(file), "record": plain(record)} for record, file, code in cells]})
-    else:
-        console().print(runs(records))
-    return worst_exit_code(codes)
+    def __init__(self) -> None:
+        self._files: dict[str, Path] = {}
+
+    def __call__(self, record: RunRecord) -> None:
+        """Keep a record. Raises StorageError."""
+        from edgepipe.reports.store import Store
+
+        self._files[record.id] = Store().add(record)
+
+    def show(self, records: Sequence[RunRecord], *, as_json: bool) -> int:
+        """Show what was kept, and return the exit code that the outcomes make."""
+        from edgepipe.records import as_json as plain
+        from edgepipe.reports.render.console import runs
+
+        codes = [EXIT_CODES[record.outcome] for record in records]
+        if as_json:
+            cells = zip(records, codes, strict=True)
+            kept = [{"exit_code": code, "file": str(self._files[record.id]), "record": plain(record)} for record, code in cells]
+            show_json({"runs": kept})
+        else:
+            console().print(runs(records))
+        return worst_exit_code(codes)

@@ -82,7 +82,8 @@ def _bars() -> Iterator[Emit]:
             elif isinstance(event, StepFinished) and event.step in tasks:
                 bars.remove_task(tasks.pop(event.step))
                 detail = f" [dim]{escape(event.detail)}[/]" if event.detail else ""
-                bars.console.print(f"[green]✓[/] {escape(event.step)} [dim]{event.seconds:.1f} s[/]{detail}")
+                sign = "[red]✗[/]" if event.failed else "[green]✓[/]"
+                bars.console.print(f"{sign} {escape(event.step)} [dim]{event.seconds:.1f} s[/]{detail}")
             elif isinstance(event, Note):
                 style = "yellow" if event.warning else "dim"
                 bars.console.print(f"[{style}]{escape(event.text)}[/]")

@@ -1,20 +1,27 @@
-"""Measure how well a model file answers on a board."""
+"""Measure how well a model file answers on a board or several."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from edgepipe.devices.inventory import load_inventory
-from edgepipe.devices.protocols import Prediction, RunOptions
+from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.selector import select
-from edgepipe.devices.session import Session
-from edgepipe.errors import UsageError
-from edgepipe.events import Emit, Note, step
+from edgepipe.devices.session import failed, now, run_record
+from edgepipe.devices.stopping import Stop
+from edgepipe.devices.streaming import Answered, Questions, Stream
+from edgepipe.devices.validity import Judgement
+from edgepipe.errors import InfrastructureError, ModelRejected, UsageError
+from edgepipe.events import Emit, Note
+from edgepipe.facts import ModelFacts
 from edgepipe.pipeline import data, scoring
 from edgepipe.pipeline.data import Dataset
 from edgepipe.pipeline.inspect.flatbuffer import read_model
-from edgepipe.records import Accuracy, RunRecord
+from edgepipe.pipeline.inspect.parity.inputs import drawn
+from edgepipe.records import RunOutcome, RunRecord
+from edgepipe.workflows.bench import became
+from edgepipe.workflows.side_by_side import drop, line, side_by_side
 
 
 def evaluate(
@@ -31,32 +38,94 @@ def evaluate(
     Raises UsageError (DataError, UnsupportedModel, ModelFileError, InventoryError) before the board is touched; ModelRejected;
     InfrastructureError.
     """
-    _, facts = read_model(model)
-    scoring.check_labels(dataset, facts)
-    samples = scoring.samples(dataset, facts)
+    exam = _Exam(model, dataset, options, emit)
     entries = select(load_inventory(inventory), device)
     if len(entries) > 1:
         raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
-    name = f"evaluate {model.name} on {entries[0].name}"
-    with step(emit, name, total=dataset.samples, unit="samples") as advance, Session(entries[0]) as session:
-
-        def score(predictions: Iterator[Prediction]) -> Accuracy:
-            def outputs() -> Iterator[tuple[bytes, ...]]:
-                for done, prediction in enumerate(predictions, start=1):
-                    yield prediction.outputs
-                    advance(done)
-
-            return scoring.score(outputs(), dataset, facts)
-
-        return session.evaluate(model, facts, samples, score, options=options)
+    return exam.sit(entries[0], Stop())
 
 
-def read_test_data(spec: str, model: Path, *, emit: Emit) -> Dataset:
-    """Return the data that `spec` names, checked against the model's inputs; warnings are emitted. Raises DataError."""
+def evaluate_all(
+    model: Path,
+    dataset: Dataset,
+    *,
+    device: str = "local",
+    inventory: Path | None = None,
+    options: RunOptions = RunOptions(),
+    keep: Callable[[RunRecord], None] = drop,
+    emit: Emit,
+) -> tuple[RunRecord, ...]:
+    """Return such a record for each board that `device` means, in the inventory's order; several run side by side.
+
+    What goes wrong on a board, or with the model there, is its record's outcome; the answers that it gave are kept, and the same
+    call goes on from there. Raises as `bench` does.
+    """
+    exam = _Exam(model, dataset, options, emit)
+
+    def run(entry: DeviceEntry, stop: Stop) -> RunRecord:
+        try:
+            return exam.sit(entry, stop)
+        except (InfrastructureError, ModelRejected) as exc:
+            return failed("eval", entry, model, exam.facts, options, exc)
+
+    return side_by_side(select(load_inventory(inventory), device), run, words=became, keep=keep)
+
+
+class _Exam:
+    """The same questions for every board."""
+
+    def __init__(self, model: Path, dataset: Dataset, options: RunOptions, emit: Emit) -> None:
+        _, self.facts = read_model(model)
+        self._model, self._dataset, self._options, self._emit = model, dataset, options, emit
+        scoring.check_labels(dataset, self.facts)
+        scoring.samples(dataset, self.facts)  # raises for inputs of another shape
+        self._questions = questions(dataset, self.facts)
+
+    def sit(self, entry: DeviceEntry, stop: Stop) -> RunRecord:
+        """Have one board answer. Raises ModelRejected, InfrastructureError, Interrupted."""
+        started, name = now(), f"evaluate {self._model.name} on {entry.name}"
+        with line(self._emit, name, self._dataset.samples, "samples") as shown:
+            stream = Stream(entry, self._model, self.facts, self._questions, options=self._options, stop=stop, advance=shown)
+            with stream.answered() as answered:
+                accuracy = scoring.score(answered.answers, self._dataset, self.facts)
+                shown.ends(went_on(answered))
+            return run_record(
+                "eval",
+                self._model,
+                self.facts,
+                answered.identity,
+                answered.runtime,
+                Judgement(outcome=RunOutcome.OK, reason="", blocks=()),
+                started_utc=started,
+                accuracy=accuracy,
+            )
+
+
+def questions(dataset: Dataset, facts: ModelFacts) -> Questions:
+    """Return a dataset's samples as a board is asked them, from any number on."""
+
+    def since(start: int) -> Iterator[Sequence[bytes]]:
+        return scoring.samples(dataset, facts, start=start)
+
+    return Questions(sha256=dataset.sha256, count=dataset.samples, since=since)
+
+
+def went_on(answered: Answered) -> str:
+    """Say where a board's answers went on, "" where they came in one go."""
+    parts = [f"{answered.earlier:,} answers were there already"] if answered.earlier else []
+    parts += [f"the line broke {answered.breaks} time{'s'[: answered.breaks != 1]}"] if answered.breaks else []
+    return ", ".join(parts)
+
+
+def read_test_data(spec: str, model: Path, *, samples: int | None = None, seed: int = 0, emit: Emit) -> Dataset:
+    """Return the data that `spec` names, checked against the model's inputs; at most `samples` of it, drawn with `seed`.
+
+    Warnings are emitted. Raises DataError.
+    """
     _, facts = read_model(model)
     dataset = data.load(spec, base=Path.cwd(), inputs=facts.inputs, emit=emit)
     problems = data.check({"test": dataset}, facts.inputs)
     data.raise_errors(problems)
     for problem in problems:
         emit(Note(text=str(problem), warning=True))
-    return dataset
+    return dataset if samples is None or samples >= dataset.samples else dataset.take(drawn(dataset.samples, samples, seed))

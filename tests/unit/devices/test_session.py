@@ -12,7 +12,6 @@ from edgepipe.devices.inventory import DeviceEntry, FakeLink, SerialLink
 from edgepipe.devices.session import Session
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
-from edgepipe.events import Event, Progress
 from edgepipe.facts import ModelFacts
 from edgepipe.records import RunOutcome, RunRecord, unpack_samples_ns
 
@@ -95,13 +94,14 @@ def test_a_board_that_cannot_be_had_is_an_error(
         bench(tmp_path, board, fault)
 
 
-def test_progress_is_one_event_a_block(tmp_path: Path) -> None:
+def test_progress_grows_by_one_a_block(tmp_path: Path) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(CONTENT)
-    events: list[Event] = []
-    with Session(entry("fake"), emit=events.append) as session:
-        session.bench(model, FACTS, blocks=3)
-    assert [event.done for event in events if isinstance(event, Progress)] == [1, 2, 3]
+    done: list[float] = []
+    with Session(entry("fake")) as session:
+        session.bench(model, FACTS, blocks=3, advance=lambda number, detail="": done.append(number))
+    assert sorted(set(done)) == [0, 1, 2, 3]
+    assert done == sorted(done)
 
 
 def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> None:
