@@ -27,6 +27,10 @@ PARTS = (
     "ssh_identities",
     "ssh_hostile_names",
     "ssh_overhead",
+    "ssh_throughput",
+    "ssh_many_boards",
+    "lock_races",
+    "canary_secrets",
     "deploy_crash_points",
     "deploy_bad_models",
 )

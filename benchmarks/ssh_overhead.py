@@ -31,9 +31,9 @@ devices:
 FEW, MANY = 1, 3  # blocks; the difference is what blocks take, the rest is not
 
 
-def write_inventory(server: Sshd, path: Path) -> Path:
-    """Write an inventory with the server as its only board, as a user would."""
-    link = server.link()
+def write_inventory(server: Sshd, path: Path, *, port: int | None = None) -> Path:
+    """Write an inventory with the server as its only board, as a user would; `port`: that of a proxy before it."""
+    link = server.link(port=port)
     fields = {"port": link.port, "user": link.user, "key": link.key, "host_key": link.host_key, "python": link.python}
     path.write_text(INVENTORY.format(**fields))
     return path

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -160,55 +159,6 @@ def resumes(folder: Path, count: int, seed: int) -> list[float]:
     return shares
 
 
-def throughput(folder: Path, pairs: int, seed: int) -> dict[str, object]:
-    """Return 10 MB through 100 Mbit/s, by edgepipe and by scp in turns, connecting not counted."""
-    size, ours, theirs = 10_000_000, list[float](), list[float]()
-    source, tiny = folder / "ten.tflite", folder / "tiny"
-    tiny.write_bytes(b"1")
-    with bench(folder) as there:
-        there.proxy.faults = Faults(bytes_per_s=100e6 / 8, burst_bytes=64 << 10)
-        for index in range(pairs):
-            source.write_bytes(random.Random(f"{seed} {index}").randbytes(size))
-            for turn in (0, 1) if index % 2 == 0 else (1, 0):
-                if turn == 0:
-                    ours.append(_ours(there, source, tiny))
-                else:
-                    theirs.append(_scp(there, source) - _scp(there, tiny))
-    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    return {
-        "bytes": size,
-        "pairs": pairs,
-        "edgepipe_s": [round(value, 3) for value in ours],
-        "scp_s": [round(value, 3) for value in theirs],
-        "median_share_of_scps_throughput": round(statistics.median(ratios), 3),
-    }
-
-
-def _ours(there: Bench, source: Path, tiny: Path) -> float:
-    transport = there.transport()
-    try:
-        transport.open(deadline_s=ENOUGH_S)
-        transport.put(tiny, tiny.name, deadline_s=ENOUGH_S)
-        began = time.monotonic()
-        transport.put(source, source.name, deadline_s=ENOUGH_S)
-        return time.monotonic() - began
-    finally:
-        transport.close()
-        (there.arrived / source.name).unlink()
-
-
-def _scp(there: Bench, source: Path) -> float:
-    folder = there.server.folder
-    known = folder / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{there.proxy.port} {there.server.host_key()}\n")
-    options = ["IdentitiesOnly=yes", f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes"]
-    words = [word for option in options for word in ("-o", option)]
-    command = ["scp", "-q", "-F", "none", "-P", str(there.proxy.port), "-i", str(folder / "user_key"), *words]
-    began = time.monotonic()
-    subprocess.run([*command, str(source), f"{there.server.link().user}@127.0.0.1:{folder}/by_scp"], check=True)
-    return time.monotonic() - began
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure and write benchmarks/results/ssh_uploads.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -218,7 +168,6 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="edgepipe-uploads-") as name:
         folder = Path(name)
-        speed = throughput(folder / _made(folder, "speed"), 6, options.seed)
         shares = resumes(folder / _made(folder, "resumes"), 40, options.seed)
         places = [folder / _made(folder, f"server-{number}") for number in range(options.servers)]
         with ThreadPoolExecutor(len(places)) as pool:
@@ -240,7 +189,6 @@ def main(arguments: list[str] | None = None) -> None:
         "resumed_files_mib": [3, 8],
         "share_not_sent_again_smallest": round(min(shares), 3),
         "share_not_sent_again_median": round(statistics.median(shares), 3),
-        "through_100_mbit_per_s": speed,
         "load_average_1m_at_end": os.getloadavg()[0],
     }
     print(json.dumps(figures, indent=2))

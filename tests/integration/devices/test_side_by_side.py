@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from sshd import Sshd
+from sshd import Sshd, needs_sshd
 
+from benchmarks import ssh_many_boards, waiting_blocks
 from edgepipe.errors import UsageError
 from edgepipe.events import Event, StepStarted, silent
 from edgepipe.records import RunOutcome
@@ -54,3 +55,14 @@ def test_a_board_over_ssh_is_measured_like_any_other(sshd: Sshd, good: Path, tmp
     assert record.outcome is RunOutcome.OK, record.reason
     assert len(record.blocks) == 1
     assert not record.device.emulated
+
+
+def test_blocks_on_boards_over_ssh_run_at_the_same_time(good: Path, tmp_path: Path) -> None:
+    needs_sshd()
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    with ssh_many_boards.farm(tmp_path, 3) as inventory:
+        for number in (1, 2, 3):  # no block ends before all three are under way
+            waiting_blocks.install(tmp_path / f"board-{number}" / "home", 0.0, meeting=meeting, guests=3)
+        records = bench(good, device="board-*", inventory=inventory, blocks=1, emit=silent)
+    assert [(record.outcome, record.reason) for record in records] == [(RunOutcome.OK, "")] * 3
