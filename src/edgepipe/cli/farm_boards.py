@@ -13,7 +13,7 @@ from edgepipe.errors import UsageError, worst_exit_code
 if TYPE_CHECKING:
     from edgepipe.devices.deployments import Standing
     from edgepipe.reports.render.sheets import Sheet
-    from edgepipe.workflows.farm_boards import Failure, Probed
+    from edgepipe.workflows.farm_boards import Failure, Prepared, Probed
 
 Boards = Annotated[list[str], typer.Argument(help="Boards: names, globs or labels, such as pi4, kind=mcu.", show_default=False)]
 MARKS = {None: "✓", "error": "✗", "warning": "!", "note": "·"}
@@ -48,7 +48,16 @@ def probe(device: Boards, inventory: Inventory = None, as_json: Json = False, qu
 def provision(
     device: Boards,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Look for newer wheels, though it has a runtime.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the runtime off the board again.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take runtime and boot hook off the board again.")] = False,
+    boot_hook: Annotated[
+        bool | None,
+        typer.Option(
+            "--boot-hook/--no-boot-hook",
+            help="Install what rolls a trial back after a restart.",
+            show_default="on other machines than this one",
+        ),
+    ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Let the board take models without a signature again.")] = False,
     inventory: Inventory = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -56,7 +65,8 @@ def provision(
     """Give boards the runtime that fits them; they need no internet.
 
     Wheels for the board's processor, Python and C library are fetched here, kept, sent, and installed in a venv of edgepipe's own.
-    One tiny model must run before it is used. Done again, it changes nothing.
+    One tiny model must run before it is used. What rolls a trial back after a restart is installed too (a systemd unit, else a line
+    for cron), and the signers that the inventory names are the board's from then on. Done again, it changes nothing.
 
     [bold]Examples[/]
 
@@ -64,13 +74,15 @@ def provision(
 
       edgepipe farm provision "lab=a" --upgrade
 
+      edgepipe farm provision pi4 --no-boot-hook
+
       edgepipe farm provision pi4 --remove
     """
     from edgepipe.records import as_json as plain
     from edgepipe.workflows import farm_boards as workflow
 
-    if upgrade and remove:
-        raise UsageError("--upgrade and --remove exclude each other")
+    if remove and (upgrade or boot_hook or unsigned):
+        raise UsageError("--remove takes away what --upgrade, --boot-hook and --unsigned are about")
     selector, lines, cells = ",".join(device), list[str](), list[dict[str, object]]()
     with progress(quiet) as emit:
         if remove:
@@ -83,22 +95,33 @@ def provision(
                     lines.append(f"{each[0]}: {'the runtime is gone' if each[1] else 'there was none'}")
                     cells.append({"name": each[0], "removed": each[1]})
         else:
-            given = workflow.provision(selector, inventory=inventory, upgrade=upgrade, emit=emit)
+            given = workflow.provision(
+                selector, inventory=inventory, upgrade=upgrade, boot_hook=boot_hook, unsigned=unsigned, emit=emit
+            )
             codes = _exit_code(given)
             for done in given:
                 if isinstance(done, workflow.Failure):
                     cells.append(_failed(done))
                 else:
-                    name, result = done
-                    packages = ", ".join(f"{package} {version}" for package, version in result.stamp.versions.items())
-                    lines.append(f"{name}: {'installed' if result.changed else 'there already'}: {packages}")
-                    cells.append({"name": name, **plain(result)})
+                    lines.append(_prepared(done))
+                    known = {"name": done.name, "boot_hook": done.boot_hook, "signers": done.signers}
+                    cells.append({**known, **plain(done.provisioned)})
     if as_json:
         show_json({"boards": cells})
     else:
         for line in lines:
             console().print(line, markup=False, soft_wrap=True)
     return codes
+
+
+def _prepared(board: Prepared) -> str:
+    given = board.provisioned
+    packages = ", ".join(f"{package} {version}" for package, version in given.stamp.versions.items())
+    words = [f"{board.name}: {'installed' if given.changed else 'there already'}: {packages}"]
+    words += [f"{board.boot_hook} rolls a trial back after a restart"] if board.boot_hook else []
+    if board.signers is not None:
+        words.append(f"takes models signed by {' or '.join(board.signers)}" if board.signers else "takes unsigned models")
+    return "; ".join(words)
 
 
 def status(device: Boards, inventory: Inventory = None, as_json: Json = False, quiet: Quiet = False) -> int:

@@ -13,10 +13,12 @@ from edgepipe.devices.board_state import BoardFinding, BoardState, examine
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.connect import connect
 from edgepipe.devices.deployments import Standing
-from edgepipe.devices.inventory import DeviceEntry, load_inventory
-from edgepipe.devices.provisioning import Provisioned, Stamp
+from edgepipe.devices.inventory import DeviceEntry, SshLink, load_inventory
+from edgepipe.devices.provisioning import Fetch, Provisioned, Stamp
 from edgepipe.devices.selector import select
-from edgepipe.errors import EdgepipeError, UsageError
+from edgepipe.devices.signing import trusted_keys
+from edgepipe.devices.wheels import fetch
+from edgepipe.errors import EdgepipeError, StorageError, UsageError
 from edgepipe.events import Emit, Note, step
 
 T = TypeVar("T")
@@ -30,6 +32,20 @@ class Probed:
     state: BoardState
     findings: tuple[BoardFinding, ...]
     runtime: Stamp | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A board that was given what it needs: its runtime, and for deployments what they rest on.
+
+    `boot_hook` is what rolls a trial back after a restart, "" for nothing; `signers` are the fingerprints of the keys of which one
+    must have signed a model from now on, None where that was left as it is.
+    """
+
+    name: str
+    provisioned: Provisioned
+    boot_hook: str
+    signers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +67,56 @@ def probe(device: str, *, inventory: Path | None = None, emit: Emit) -> tuple[Pr
 
 
 def provision(
-    device: str, *, inventory: Path | None = None, upgrade: bool = False, emit: Emit
-) -> tuple[tuple[str, Provisioned] | Failure, ...]:
-    """Give each board the runtime that fits it."""
+    device: str,
+    *,
+    inventory: Path | None = None,
+    upgrade: bool = False,
+    boot_hook: bool | None = None,
+    unsigned: bool = False,
+    emit: Emit,
+    fetch: Fetch = fetch,
+) -> tuple[Prepared | Failure, ...]:
+    """Give each board the runtime that fits it, what rolls a trial back after a restart, and the signers of its entry.
 
-    def give(entry: DeviceEntry, board: LinuxBoard) -> tuple[str, Provisioned]:
-        return entry.name, provisioning.provision(entry.name, board, upgrade=upgrade, emit=emit)
+    `boot_hook` None installs it on every machine but this one; `unsigned` lets a board take models without a signature again.
+    """
+
+    def give(entry: DeviceEntry, board: LinuxBoard) -> Prepared:
+        keys = () if unsigned else trusted_keys(entry)
+        return Prepared(
+            name=entry.name,
+            provisioned=provisioning.provision(entry.name, board, upgrade=upgrade, emit=emit, fetch=fetch),
+            boot_hook=_hooked(entry, board, boot_hook, emit),
+            signers=board.trust(entry.target, keys, replace=True) if keys or unsigned else None,
+        )
 
     return _each(device, inventory, "provision", give, emit)
 
 
+def _hooked(entry: DeviceEntry, board: LinuxBoard, wanted: bool | None, emit: Emit) -> str:
+    """Install what runs at boot where it is wanted; a board that can have none is told of, since its trials need a word more."""
+    if not (wanted if wanted is not None else _is_elsewhere(entry)):
+        return board.standing().boot_hook
+    try:
+        return board.protect()
+    except StorageError as exc:
+        words = f"{exc.what}; deployments there take --no-reboot-protection"
+        emit(Note(text=words, warning=True))
+        return ""
+
+
+def _is_elsewhere(entry: DeviceEntry) -> bool:
+    """Return whether a board is another machine than this, where nothing is installed unasked."""
+    return isinstance(entry.transport, SshLink) and entry.transport.host not in ("localhost", "127.0.0.1", "::1")
+
+
 def unprovision(device: str, *, inventory: Path | None = None, emit: Emit) -> tuple[tuple[str, bool] | Failure, ...]:
-    """Take the runtime off each board; says of each whether there was one."""
+    """Take the runtime and what runs at boot off each board; says of each whether there was a runtime."""
 
     def take(entry: DeviceEntry, board: LinuxBoard) -> tuple[str, bool]:
+        standing = board.standing()
+        if standing.boot_hook and standing.left_s is None:  # a trial keeps what it rests on
+            board.unprotect()
         return entry.name, provisioning.remove(board)
 
     return _each(device, inventory, "clear", take, emit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +18,12 @@ from benchmarks.synthetic import convolution
 from edgepipe.devices.agent.signing import fingerprint
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.deployments import Order, State
-from edgepipe.devices.signing import sign
+from edgepipe.devices.inventory import read_inventory
+from edgepipe.devices.signing import sign, trusted_keys
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.errors import SignatureRefused, UsageError
+from edgepipe.errors import InventoryError, SignatureRefused, UsageError
 
+PAGE = (Path(__file__).parents[3] / "docs" / "deploying.md").read_text()
 HERE = ("--device", "local", "--no-reboot-protection", "--yes")
 
 
@@ -119,10 +123,9 @@ def test_from_a_trial_there_is_always_a_way_back(strict: LinuxBoard, key: Path, 
     assert strict.deploy(signed(tmp_path / "m", key, seed=2, version=2, floor=2)).outcome is State.TRIAL
     assert strict.rollback("it looks wrong") == first
     assert current(agent_home) == first
-    wrong = replace(
-        signed(tmp_path / "m", key, seed=3, version=3, floor=3), golden=good(tmp_path / "n", seed=9).golden, golden_sha256=""
-    )
-    wrong = replace(wrong, golden_sha256=good(tmp_path / "n", seed=9).golden_sha256)
+    foreign = good(tmp_path / "n", seed=9)
+    wrong = signed(tmp_path / "m", key, seed=3, version=3, floor=3)
+    wrong = replace(wrong, golden=foreign.golden, golden_sha256=foreign.golden_sha256)
     assert strict.deploy(wrong).finding == "wrong output"
     assert current(agent_home) == first
 
@@ -238,11 +241,32 @@ def test_signing_needs_an_ed25519_key_that_is_there(edgepipe: Command, lab: Path
     missing = edgepipe("sign", "a.tflite", "--key", "none", "--target", "host")
     assert missing.code == 2
     assert "ssh-keygen -t ed25519" in missing.err
-    wrong = edgepipe("sign", "a.tflite", "--key", make_key(lab / "rsa", "rsa"), "--target", "host")
-    assert wrong.code == 2
-    assert "another kind" in wrong.err
-    assert not (lab / "a.tflite.manifest.json").exists()
+    with pytest.raises(UsageError, match="another kind"):
+        sign(said(), make_key(lab / "rsa", "rsa"))
     inventory(lab, 'signers: ["ssh-rsa AAAA"]')
-    bad = edgepipe("deploy", "a.tflite", *HERE)
-    assert bad.code == 2
-    assert "ssh-ed25519" in bad.err
+    with pytest.raises(InventoryError, match="ssh-ed25519"):
+        trusted_keys(read_inventory(lab / "farm_inventory.yaml").devices["local"])
+    inventory(lab, "valid_days: 3")
+    with pytest.raises(InventoryError, match="names no key"):
+        trusted_keys(read_inventory(lab / "farm_inventory.yaml").devices["local"])
+
+
+def test_the_page_about_it_is_right(edgepipe: Command, tmp_path: Path) -> None:
+    """Its configuration is read, and its commands verify a signature without edgepipe, but not that of an altered manifest."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    devices = "devices: {local: {board: linux, target: host, transport: {kind: local}}}"
+    path = tmp_path / "inventory.yaml"
+    path.write_text(f"schema: 1\n{text}{devices}\n")
+    signing = read_inventory(path).devices["local"].signing
+    assert signing
+    assert signing.signers == ("ssh-ed25519 AAAA... release",)
+    (tmp_path / "kws.tflite").write_bytes(convolution(side=4, channels=2))
+    key = make_key(tmp_path / "edgepipe_signing")
+    assert edgepipe("sign", "kws.tflite", "--key", key, "--version", "12").code == 0
+    (commands,) = re.findall(r"```sh\n(echo .*?)```", PAGE, re.DOTALL)
+    done = subprocess.run(["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert 'Good "edgepipe-model" signature for pi' in done.stdout
+    manifest = tmp_path / "kws.tflite.manifest.json"
+    assert json.loads(manifest.read_text())["sha256"] in done.stdout
+    manifest.write_text(manifest.read_text().replace("12", "13"))
+    assert subprocess.run(["sh", "-ec", commands], cwd=tmp_path, capture_output=True, check=False).returncode

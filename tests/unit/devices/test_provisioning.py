@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from signatures import make_key, needs_ssh_keygen
 
 from benchmarks.synthetic import _graph, _model, _operator, _tensor
 from edgepipe.devices import provisioning, smoke_model
@@ -25,7 +26,8 @@ from edgepipe.devices.runtimes import RuntimePlan
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.wheels import Wheel, WheelSet, pip_command
 from edgepipe.errors import InfrastructureError
-from edgepipe.events import silent
+from edgepipe.events import Event, Note, silent
+from edgepipe.workflows import farm_boards
 
 HONEST = "__path__ += {places!r}\n"
 DEADLY = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
@@ -157,3 +159,56 @@ def test_pip_is_asked_for_another_machine_and_for_no_address(tmp_path: Path) -> 
     assert "--only-binary=:all: --platform manylinux_2_34_armv7l --platform manylinux2014_armv7l --python-version 3.11" in text
     assert "--no-deps" in command
     assert "://" not in text
+
+
+@pytest.fixture
+def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cron whose table is a file of this test's."""
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("this machine runs systemd, whose units are not the tests' to write")
+    command = tmp_path / "bin" / "crontab"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\nif [ "$1" = -l ]; then cat "$TABLE" 2>/dev/null; else cat > "$TABLE"; fi\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=":")
+    monkeypatch.setenv("TABLE", str(tmp_path / "table"))
+    return tmp_path / "table"
+
+
+def prepared(tmp_path: Path, signing: str = "", **options: object) -> farm_boards.Prepared:
+    """Provision this machine as `edgepipe farm provision` does."""
+    path = tmp_path / "inventory.yaml"
+    path.write_text(f"schema: 1\ndevices:\n  local: {{board: linux, target: host, transport: {{kind: local}}{signing}}}\n")
+    options = {"emit": silent, "fetch": Shelf(tmp_path), **options}
+    (done,) = farm_boards.provision("local", inventory=path, **options)  # type: ignore[arg-type]
+    assert isinstance(done, farm_boards.Prepared), done
+    return done
+
+
+def test_a_board_is_given_what_deployments_rest_on_and_this_machine_only_when_asked(
+    home: Path, tmp_path: Path, crontab: Path
+) -> None:
+    needs_ssh_keygen()
+    key = make_key(tmp_path / "key")
+    assert (prepared(tmp_path).boot_hook, crontab.exists()) == ("", False)
+    done = prepared(tmp_path, f", signing: {{key: {key}}}", boot_hook=True)
+    assert done.boot_hook == "cron"
+    assert str(home) in crontab.read_text()
+    assert done.signers
+    assert (home / "signers").exists()
+    assert (prepared(tmp_path).boot_hook, prepared(tmp_path).signers) == ("cron", None)
+    assert prepared(tmp_path, f", signing: {{key: {key}}}", unsigned=True).signers == ()
+    assert not (home / "signers").exists()
+    farm_boards.unprovision("local", inventory=tmp_path / "inventory.yaml", emit=silent)
+    assert str(home) not in crontab.read_text()
+
+
+def test_a_board_that_can_run_nothing_at_boot_is_provisioned_and_told_of(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("this machine runs systemd, whose units are not the tests' to write")
+    monkeypatch.setenv("PATH", "/nowhere")
+    said: list[Event] = []
+    assert prepared(tmp_path, boot_hook=True, emit=said.append).boot_hook == ""
+    assert any(isinstance(event, Note) and event.warning and "--no-reboot-protection" in event.text for event in said)
