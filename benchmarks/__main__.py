@@ -32,6 +32,7 @@ PARTS = (
     "lock_races",
     "canary_secrets",
     "deploy_crash_points",
+    "deploy_crash_messages",
     "deploy_bad_models",
 )
 

@@ -37,6 +37,7 @@ sys.path.insert(0, agent)
 from edgepipe_agent import guard
 from edgepipe_agent.deployment import Deployment
 from edgepipe_agent.lines import Refused
+from edgepipe_agent.signing import Signed, Verified
 deployment, lines = Deployment(home), []
 os.access("/edgepipe-begins", 0)
 try:
@@ -51,7 +52,9 @@ try:
         deployment.store.add(incoming, sha256, name="two.tflite")
         deployment.store.prune(deployment.in_use(), kept=1)
         arm = lambda trial: lines.append(guard.arm(home, agent, trial))
-        trial = deployment.begin(sha256, deadline_s=60.0, version=3, protected="no", arm=arm)
+        manifest = '{"sha256": "%s", "version": 3, "floor": 0}' % sha256
+        verified = Verified(Signed(manifest, "a signature"), {"version": 3}, "somebody", "board")
+        trial = deployment.begin(sha256, deadline_s=60.0, version=None, protected="no", arm=arm, verified=verified)
         if step == "commit":
             deployment.healthy(trial)
             deployment.commit(trial)
@@ -151,7 +154,7 @@ def calls(board: Board, step: str) -> list[tuple[str, int]]:
         if inside:
             found.append((name[1], seen[name[1]]))
         inside = inside or MARKS[0] in line
-    _end_guards(home)
+    end_processes(home)
     return found
 
 
@@ -182,14 +185,14 @@ def hurt(board: Board, point: Point, home: Path) -> list[str]:
         return ["it hung"]
     if point.guarded:
         end = time.monotonic() + 20
-        while _guards(home) and time.monotonic() < end and Deployment(str(home)).now().healthy is False:
+        while processes(home) and time.monotonic() < end and Deployment(str(home)).now().healthy is False:
             time.sleep(0.02)
-    _end_guards(home)
+    end_processes(home)
     return list(_wrong(board, home))
 
 
 def _wrong(board: Board, home: Path) -> Iterator[str]:
-    before = _current(home)
+    before = resolved(home)
     if before not in (board.one, board.two):
         yield f"current was {before} when the power went"
     yield from (f"torn entry {path.parent.name}" for path in (home / "store").glob("sha256-*/model.tflite") if _is_torn(path))
@@ -199,15 +202,15 @@ def _wrong(board: Board, home: Path) -> Iterator[str]:
     if now.state not in (COMMITTED, ROLLED_BACK):
         yield f"the state after recovery is {now.state}"
     wanted = (board.two, board.one) if (now.state, now.model) == (COMMITTED, board.two) else (board.one, board.zero)
-    if (_current(home), deployment.slots.read("previous")) != wanted:
+    if (resolved(home), deployment.slots.read("previous")) != wanted:
         yield f"slots after recovery in state {now.state}: {deployment.slots.all()}"
-    after = _snapshot(home)
+    after = snapshot(home)
     deployment.recover(guarded=False)
-    if _snapshot(home) != after:
+    if snapshot(home) != after:
         yield "a second recovery changed something"
 
 
-def _current(home: Path) -> str | None:
+def resolved(home: Path) -> str | None:
     """Return the hash of what `current` holds, None where it holds nothing whole."""
     link = home / "slots" / "current"
     try:
@@ -222,15 +225,16 @@ def _is_torn(path: Path) -> bool:
     return hashlib.sha256(path.read_bytes()).hexdigest() != path.parent.name[len("sha256-") :]
 
 
-def _snapshot(home: Path) -> dict[str, str]:
+def snapshot(home: Path) -> dict[str, str]:
+    """Return every file and link of the board with what is in it."""
     return {
         str(path): str(path.readlink()) if path.is_symlink() else path.read_bytes().hex() if path.is_file() else ""
         for path in home.rglob("*")
     }
 
 
-def _guards(home: Path) -> list[int]:
-    """Return the guards of the board at `home`: their environment names it."""
+def processes(home: Path) -> list[int]:
+    """Return the guard and the agent of the board at `home`, and what they started: their environment names it."""
     wanted, found = f"EDGEPIPE_HOME={home}".encode(), []
     for each in Path("/proc").iterdir():
         try:
@@ -241,14 +245,15 @@ def _guards(home: Path) -> list[int]:
     return found
 
 
-def _end_guards(home: Path) -> None:
-    for pid in _guards(home):
+def end_processes(home: Path) -> None:
+    """Kill them all."""
+    for pid in processes(home):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
     end = time.monotonic() + 5
-    while _guards(home) and time.monotonic() < end:
+    while processes(home) and time.monotonic() < end:
         time.sleep(0.005)
 
 
