@@ -145,8 +145,8 @@ def make_key(path: Path, kind: str, passphrase: str = "") -> None:
 
 def descendants(pid: int) -> list[int]:
     """The processes below a process, those of its connections and what they started."""
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:  # each thread has children of its own
+        children = [int(child) for each in Path(f"/proc/{pid}/task").glob("*/children") for child in each.read_text().split()]
     except OSError:
         return []
     return [below for child in children for below in (*descendants(child), child)]

@@ -65,17 +65,18 @@ def side_by_side(
     of their boards, and raises Interrupted or Terminated with what became of each, in `words`.
     """
     crew = _Crew(run, keep)
-    threads = [threading.Thread(target=crew.work, args=(entry,), name=f"board {entry.name}", daemon=True) for entry in entries]
-    for thread in threads:
-        thread.start()
+    # Not Thread.join: in CPython 3.11 one that a signal breaks off takes its thread for ended.
+    overs = [threading.Event() for _ in entries]
+    for entry, over in zip(entries, overs, strict=True):
+        threading.Thread(target=crew.work, args=(entry, over), name=f"board {entry.name}", daemon=True).start()
     try:
-        for thread in threads:
-            thread.join()
+        for over in overs:
+            over.wait()
     except (KeyboardInterrupt, Terminated) as exc:
         crew.stop.ask()
         end = monotonic() + FAREWELL_S
-        for thread in threads:
-            thread.join(max(0.0, end - monotonic()))
+        for over in overs:
+            over.wait(max(0.0, end - monotonic()))
         raise _stopped(exc, [f"{entry.name}: {crew.became(entry, words)}" for entry in entries]) from exc
     for entry in entries:
         if entry.name in crew.failures:
@@ -90,8 +91,8 @@ class _Crew(Generic[R]):
         self._run, self._keep, self._keeping = run, keep, threading.Lock()
         self.stop, self.results, self.failures = Stop(), dict[str, R](), dict[str, BaseException]()
 
-    def work(self, entry: DeviceEntry) -> None:
-        """Do one board's work; never raises."""
+    def work(self, entry: DeviceEntry, over: threading.Event) -> None:
+        """Do one board's work and say when it is over; never raises."""
         try:
             result = self._run(entry, self.stop)
             with self._keeping:
@@ -99,6 +100,8 @@ class _Crew(Generic[R]):
             self.results[entry.name] = result
         except BaseException as exc:  # noqa: BLE001  a thread's end: whoever waits for it raises it
             self.failures[entry.name] = exc
+        finally:
+            over.set()
 
     def became(self, entry: DeviceEntry, words: Callable[[R], str]) -> str:
         """Say what became of a board's work."""
