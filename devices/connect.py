@@ -67,6 +67,11 @@ TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
 }
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "linux": _linux,
+    "coral": _linux,  # the same agent; what is different is its target, and the delegate of a compiled model
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
-DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux}
+DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {
+    "linux": _linux,
+    "coral": _linux,
+    "fake": lambda entry: FakeBoard(_hardware(entry)),
+}

@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgepipe.devices.agent import signing
 from edgepipe.devices.agent.lines import Refused
 from edgepipe.devices.agent.signing import KEY_TYPE, NAMESPACE, Signed, Signers, Verified
-from edgepipe.devices.inventory import DeviceEntry, SigningEntry
 from edgepipe.errors import InventoryError, SignatureRefused, UsageError
 from edgepipe.places import write_whole
+
+if TYPE_CHECKING:
+    from edgepipe.devices.inventory import DeviceEntry, SigningEntry
 
 LARGEST_BYTES = signing.LARGEST_BYTES
 NEEDED = "ssh-keygen of OpenSSH 8.1 or later; on Debian: apt-get install openssh-client"

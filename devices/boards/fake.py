@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edgepipe.devices.deployments import Deployed, Order, Standing, State
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, Fault
 from edgepipe.documents import parse
@@ -66,6 +67,50 @@ class FakeBoard:
         for sample in samples:
             self._opened()
             yield Prediction(outputs=tuple(hardware.answers(b"".join(sample))))
+
+    def deploy(self, order: Order) -> Deployed:
+        """Keep the model and put it on trial."""
+        hardware = self._opened()
+        verified = hardware.deployments.admit(order)
+        sent = 0 if order.sha256 in hardware.models else order.model.stat().st_size
+        hardware.keep(order.model.read_bytes(), order.sha256)
+        standing = hardware.deployments.standing()
+        if standing.current == order.sha256:
+            return Deployed(id=standing.id, outcome=State.COMMITTED, unchanged=True, sent_bytes=sent)
+        finding = self._finding(order)
+        return hardware.deployments.begin(order, verified, sent_bytes=sent, median_us=hardware.latency_us, finding=finding)
+
+    def _finding(self, order: Order) -> str:
+        """Return what is wrong with a model: it answers golden samples with their bytes backwards, as it does all others."""
+        from numpy import load
+
+        if Fault.CRASH in self._hardware.faults:
+            return "crashed"
+        with load(order.golden) as golden:
+            samples = zip(golden["input_0"], golden["output_0"], strict=True)
+            if any(taken.tobytes()[::-1] != given.tobytes() for taken, given in samples):
+                return "wrong output"
+        return "slow" if order.slowest_us is not None and self._hardware.latency_us > order.slowest_us else ""
+
+    def confirm(self, trial: str = "") -> None:
+        """Keep the model on trial."""
+        self._opened().deployments.confirm(trial)
+
+    def rollback(self, reason: str) -> str | None:
+        """Go back."""
+        return self._opened().deployments.rollback(reason)
+
+    def standing(self) -> Standing:
+        """Return how it stands."""
+        return self._opened().deployments.standing()
+
+    def trust(self, target: str, signers: Sequence[str], *, replace: bool = False) -> tuple[str, ...]:
+        """Demand signatures of these keys from now on."""
+        return self._opened().deployments.trust(target, signers, replace=replace)
+
+    def protect(self) -> str:
+        """Say that cron does it."""
+        return self._opened().deployments.protect()
 
     def stop(self) -> None:
         """Have what is asked from now on raise Interrupted."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edgepipe.devices.agent.lines import Message, PartBuffer, decode, encode, parts
+from edgepipe.devices.boards.fake_deployments import FakeDeployments
 from edgepipe.devices.transports.names import plain_name
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 from edgepipe.records import pack_samples_ns
@@ -46,6 +47,7 @@ class FakeHardware:
     models: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     holder: str = ""
+    deployments: FakeDeployments = field(default_factory=FakeDeployments)
 
     def identity(self) -> Message:
         """Return what the board says it is."""
