@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ def describe(*, emit: Emit, source: str, base: str, trusted: bool) -> dict[str, 
     return {"config": json.loads(load_model(source, Path(base), emit, trusted=trusted).model.to_json())}
 
 
-def convert_int8(*, emit: Emit, source: str, base: str, trusted: bool, data: str | None, samples: int, to: str) -> dict[str, Any]:
+def convert_int8(
+    *, emit: Emit, source: str, base: str, trusted: bool, modules: Sequence[str], data: str | None, samples: int, to: str
+) -> dict[str, Any]:
     """Write the int8 file of a model as it is, calibrated with the first samples of the dataset in `data`, or with random ones."""
     from edgepipe.pipeline.data import Dataset
     from edgepipe.pipeline.export.tflite import convert
     from edgepipe.pipeline.keras_rebuild import probes
 
-    model = load_model(source, Path(base), emit, trusted=trusted).model
+    model = load_model(source, Path(base), emit, trusted=trusted, modules=frozenset(modules)).model
     if data is not None:
         known = Dataset.open(Path(data))
         calibration = known.take(range(min(samples, known.samples)))

@@ -27,16 +27,17 @@ from edgepipe.pipeline.targets import TARGETS, Target
 ORDER = [*Severity]
 
 
-def examine(path: Path, *, target: str = "mcu", board: str | None = None) -> Examination:
+def examine(path: Path, *, target: str = "mcu", board: str | None = None, modules: frozenset[str] = frozenset()) -> Examination:
     """Return everything that will go wrong with a `.keras` or `.tflite` on `target`, read from the file alone.
 
+    `modules` are those of the user's own that a `.keras` may name; none of them is imported.
     Raises ModelFileError for a damaged file, UsageError for an unknown target or board.
     """
     place, hardware = where(target, board)
     if path.suffix == ".tflite":
         return examine_tflite(path, place, hardware)
     config, _ = read_config(path)
-    return examine_config(config, name=path.name, source="keras", place=place, hardware=hardware)
+    return examine_config(config, name=path.name, source="keras", place=place, hardware=hardware, modules=modules)
 
 
 def where(target: str, board: str | None) -> tuple[Target, Hardware | None]:
@@ -51,13 +52,21 @@ def where(target: str, board: str | None) -> tuple[Target, Hardware | None]:
     return place, hardware
 
 
-def examine_config(config: dict[str, Any], *, name: str, source: str, place: Target, hardware: Hardware | None) -> Examination:
+def examine_config(
+    config: dict[str, Any],
+    *,
+    name: str,
+    source: str,
+    place: Target,
+    hardware: Hardware | None,
+    modules: frozenset[str] = frozenset(),
+) -> Examination:
     """Return the examination of a model's configuration, of either Keras; what it was compiled with is taken out of it.
 
     Raises ModelFileError where it does not say how its layers are joined.
     """
     training = [*take_training(config)]
-    lines = dict.fromkeys([*objections(config), *training_objections(training)])
+    lines = dict.fromkeys([*objections(config, modules=modules), *training_objections(training)])
     foreign = [_code_of_its_own(line) for line in lines]
     settings = config.get("config")
     if not isinstance(settings, dict) or not isinstance(settings.get("layers"), list):

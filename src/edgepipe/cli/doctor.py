@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgepipe.cli.output import Json, Markdown, Quiet, console, progress, show_json
-from edgepipe.cli.training import Trust
+from edgepipe.cli.training import Allow, Trust
 from edgepipe.errors import ModelRejected, UsageError
 
 FOR = "What to examine it for"
@@ -33,6 +33,7 @@ def doctor(
         str | None, typer.Option("--explain", metavar="CODE", help="Say what a code means, with an example, and stop.")
     ] = None,
     trust_model: Trust = False,
+    allow_module: Allow = None,
     markdown: Markdown = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -68,7 +69,9 @@ def doctor(
     if model is None:
         raise UsageError("no model was given", todo="edgepipe doctor MODEL --target T, or edgepipe doctor --explain CODE.")
     with progress(quiet) as emit:
-        found = workflow.diagnose(model, target=target, board=board, deep=deep, data=data, trusted=trust_model, emit=emit)
+        found = workflow.diagnose(
+            model, target=target, board=board, deep=deep, data=data, trusted=trust_model, modules=allow_module or (), emit=emit
+        )
     if as_json:
         show_json({"fits": found.fits, "macs": found.macs, "ops": list(found.ops), **plain(found)})
     elif markdown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from edgepipe.pipeline.inspect.doctor import examine, examine_config, where
 from edgepipe.pipeline.inspect.doctor import explain as explanation
 from edgepipe.pipeline.inspect.doctor.codes import finding
 from edgepipe.pipeline.inspect.doctor.deep import compared
+from edgepipe.pipeline.inspect.keras_modules import own_modules
 from edgepipe.pipeline.worker import Worker
 
 STATIC = (".keras", ".tflite")
@@ -28,24 +30,26 @@ def diagnose(
     deep: bool = False,
     data: str | None = None,
     trusted: bool = False,
+    modules: Sequence[str] = (),
     emit: Emit = silent,
 ) -> Examination:
     """Return everything that will go wrong with `model` on `target`.
 
     A `.keras` or `.tflite` is read without TensorFlow; a SavedModel, `.h5` or `module:function` is described by a worker. `deep`
-    converts for real, calibrated with `data` or random numbers, and compares; `data` alone is held against the inputs. Raises
-    UsageError, ModelFileError, UnsupportedModel for a file that is not admitted, and DataError where `data` cannot be read at all.
+    converts for real, calibrated with `data` or random numbers, and compares; `data` alone is held against the inputs. `modules`
+    are those of the user's own that a `.keras` may name; only `deep` imports them. Raises UsageError, ModelFileError,
+    UnsupportedModel for a file that is not admitted, and DataError where `data` cannot be read at all.
     """
     place, hardware = where(target, board)
-    base = Path.cwd()
+    base, own = Path.cwd(), own_modules(modules)
     path = base / model
     static = path.suffix in STATIC and not is_function(model, base)
     with Worker(emit) as worker:
         if static:
-            found = examine(path, target=target, board=board)
+            found = examine(path, target=target, board=board, modules=own)
             foreign = any(each.code == "EP101" for each in found.findings)
             if path.suffix == ".keras" and not foreign:
-                admit(path, trusted=trusted, emit=emit)
+                admit(path, trusted=trusted, modules=own, emit=emit)
         else:
             if not is_function(model, base):
                 admit(path, trusted=trusted, emit=emit)
@@ -54,7 +58,9 @@ def diagnose(
             foreign = False
         more = _against_data(found, data, base, emit) if data is not None else []
         if deep and path.suffix != ".tflite" and not foreign:
-            more += _deep(worker, model, base, found, data=data, trusted=trusted, emit=emit)
+            if own:
+                worker.request(do="allow", modules=sorted(own), base=str(base))
+            more += _deep(worker, model, base, found, data=data, trusted=trusted, modules=own, emit=emit)
     order = [*Severity]
     return replace(found, findings=tuple(sorted((*found.findings, *more), key=lambda each: order.index(each.severity))))
 
@@ -81,7 +87,15 @@ def _against_data(found: Examination, data: str, base: Path, emit: Emit) -> list
 
 
 def _deep(
-    worker: Worker, model: str, base: Path, found: Examination, *, data: str | None, trusted: bool, emit: Emit
+    worker: Worker,
+    model: str,
+    base: Path,
+    found: Examination,
+    *,
+    data: str | None,
+    trusted: bool,
+    modules: frozenset[str],
+    emit: Emit,
 ) -> list[Finding]:
     """Convert for real and return where the file differs from the static verdict."""
     with tempfile.TemporaryDirectory(prefix="edgepipe-doctor-") as folder:
@@ -94,6 +108,7 @@ def _deep(
                     source=model,
                     base=str(base),
                     trusted=trusted,
+                    modules=sorted(modules),
                     data=calibration,
                     samples=CALIBRATION_SAMPLES,
                     to=str(made),

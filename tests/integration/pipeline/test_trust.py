@@ -88,6 +88,22 @@ def test_layers_of_a_module_that_the_user_allows_are_converted(edgepipe: Command
     assert (edgepipe.folder / "2.0.tflite").read_bytes() != (edgepipe.folder / "3.0.tflite").read_bytes()
 
 
+def test_the_doctor_takes_such_layers_as_unknown_and_imports_them_only_to_convert(edgepipe: Command) -> None:
+    (edgepipe.folder / "own_layers.py").write_text(OWN_LAYERS)
+    subprocess.run([sys.executable, "-c", MAKE, "own.keras"], cwd=edgepipe.folder, check=True, capture_output=True)
+    codes = {
+        allowed: {each["code"]: each["layer"] for each in edgepipe("doctor", "own.keras", "--json", *allowed).json["findings"]}
+        for allowed in [(), ("--allow-module", "own_layers")]
+    }
+    assert codes[()]["EP101"] == "twice"
+    assert codes["--allow-module", "own_layers"].get("EP104") == "twice" and "EP101" not in codes["--allow-module", "own_layers"]
+    deep = edgepipe("doctor", "own.keras", "--allow-module", "own_layers", "--deep", "--json")
+    assert "EP701" not in {each["code"] for each in deep.json["findings"]}
+    (edgepipe.folder / "own_layers.py").write_text("raise SystemError('imported')")
+    assert edgepipe("doctor", "own.keras", "--allow-module", "own_layers").code in (0, 6)
+    assert "imported" in edgepipe("doctor", "own.keras", "--allow-module", "own_layers", "--deep").err
+
+
 def test_a_recipe_cannot_allow_a_module(zoo: Path, edgepipe: Command) -> None:
     recipe = edgepipe.folder / "recipe.yaml"
     for where in ("allow_module: [mine]\nmodel: {path: old.keras}", "model: {path: old.keras, modules: [mine]}"):
