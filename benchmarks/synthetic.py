@@ -32,8 +32,8 @@ def convolution(side: int, channels: int, seed: int = 0, dtype: str = "float32")
     return _model([schema.BuiltinOperator.CONV_2D], [graph], [weights.tobytes(), bytes(4 * channels)])
 
 
-def for_edge_tpu(side: int = 4, channels: int = 2) -> bytes:
-    """Return a .tflite as Google's compiler leaves it: its own operator, then a 3x3 convolution in int8 that stays on the CPU."""
+def for_edge_tpu(side: int = 4, channels: int = 2, *, compiled: bool = True) -> bytes:
+    """Return a .tflite of two 3x3 convolutions in int8; `compiled`: the first is Google's own operator."""
     options = schema.Conv2DOptionsT()
     options.strideW = options.strideH = 1
     picture, weights = (1, side, side, channels), np.ones((channels, 3, 3, channels), np.int8)
@@ -45,7 +45,10 @@ def for_edge_tpu(side: int = 4, channels: int = 2) -> bytes:
         _tensor("bias", (channels,), int32, buffer=2, scales=1),
         _tensor("output", picture, int8, scales=1),
     ]
-    graph = _graph(tensors, _operator(0, [0], [1], schema.BuiltinOptions.NONE, None), [0], [4])
+    first = _operator(1, [0, 2, 3], [1], schema.BuiltinOptions.Conv2DOptions, options)
+    if compiled:
+        first = _operator(0, [0], [1], schema.BuiltinOptions.NONE, None)
+    graph = _graph(tensors, first, [0], [4])
     graph.operators.append(_operator(1, [1, 2, 3], [4], schema.BuiltinOptions.Conv2DOptions, options))
     return _model(["edgetpu-custom-op", schema.BuiltinOperator.CONV_2D], [graph], [weights.tobytes(), bytes(4 * channels)])
 

@@ -88,6 +88,15 @@ def runtime_words(runtime: RuntimeIdentity) -> str:
     return f"{runtime.name} {runtime.version}, {runtime.delegate or 'no delegate'}, {threads}{pinned}"
 
 
+def edge_tpu_words(record: RunRecord) -> str:
+    """'98.2 % of the multiply-accumulates on the Edge TPU'; "" for a run without one."""
+    if record.runtime.delegate != "edgetpu":
+        return ""
+    if record.tpu_mac_share is None:
+        return "share on the Edge TPU not known: what it was compiled from is not beside it"
+    return f"{100 * record.tpu_mac_share:.1f} % of the multiply-accumulates on the Edge TPU"
+
+
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return stats.median(known) if known else None

@@ -157,7 +157,9 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
         f"{record.device.name}: {summary.runtime_words(record.runtime)}, {record.device.cpu}" for record in timed
     )
     answers = [_answers(record, record.accuracy) for record in records if record.accuracy]
-    return Group(*([table] if timed else []), *reasons, *(Text(f"  {line}", style="dim") for line in (*identities, *answers)))
+    answers += [f"{record.artefact_name}: {share}" for record in timed if (share := summary.edge_tpu_words(record))]
+    notes = (Text(f"  {line}", style="dim") for line in dict.fromkeys((*identities, *answers)))
+    return Group(*([table] if timed else []), *reasons, *notes)
 
 
 TIMES = ("median", "p90", "MAD")

@@ -83,7 +83,9 @@ def _runs(runs: Sequence[RunRecord]) -> str:
                 escape(f"{run.outcome}: {run.reason}" if run.reason else run.outcome),
             )
         )
-    return table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)
+    shares = [f"{escape(run.artefact_name)}: {share}" for run in runs if (share := summary.edge_tpu_words(run))]
+    lines = table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)
+    return "\n\n".join([lines, *dict.fromkeys(shares)])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -210,6 +210,7 @@ class RunRecord:
     """Everything about one measurement of one artefact on one device.
 
     `id` is 32 hex digits; `kind` is `bench` or `eval`; `started_utc` is ISO 8601. The conditions stand with each block.
+    `tpu_mac_share`: the share of the multiply-accumulates on an Edge TPU; None: not known, or the file is not compiled for one.
     """
 
     id: str
@@ -227,6 +228,7 @@ class RunRecord:
     accuracy: Accuracy | None = None
     energy: Energy | None = None
     facts: ModelFacts | None = None
+    tpu_mac_share: float | None = None
     edgepipe_version: str = ""
     schema_version: int = SCHEMA_VERSION
 

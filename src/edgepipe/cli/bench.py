@@ -9,6 +9,8 @@ import typer
 from edgepipe.cli.measuring import Delegate, Inventory, Keeper, Runtime, TfliteModel, Threads, run_options
 from edgepipe.cli.output import Json, Quiet, progress
 
+CONDITIONS = "Conditions"
+
 
 def bench(
     model: TfliteModel,
@@ -20,8 +22,27 @@ def bench(
         int | None, typer.Option(min=1, help="Fresh processes, each timed for a second.", show_default="the inventory's, else 5")
     ] = None,
     runtime: Runtime = "litert",
-    delegate: Delegate = "xnnpack",
+    delegate: Delegate = "auto",
     threads: Threads = 1,
+    affinity: Annotated[
+        str | None, typer.Option(help="The cores it may run on, as 2, 0,2 or 2-3.", show_default="any", rich_help_panel=CONDITIONS)
+    ] = None,
+    cool_below: Annotated[
+        float | None,
+        typer.Option(
+            help="Let a board cool down to so many degrees Celsius before each block, for two minutes in all at most.",
+            show_default="the inventory's, else 70; this machine is not waited for",
+            rich_help_panel=CONDITIONS,
+        ),
+    ] = None,
+    keep_governor: Annotated[
+        bool,
+        typer.Option(
+            "--keep-governor",
+            help="Leave the governor as it is; else it is set to performance where that is allowed, and put back afterwards.",
+            rich_help_panel=CONDITIONS,
+        ),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -37,10 +58,25 @@ def bench(
       edgepipe bench model.tflite --blocks 10 --threads 2
 
       edgepipe bench model.tflite --device "pi4,lab=a" --json
+
+      edgepipe bench model.tflite --device pi4 --affinity 2-3 --threads 2 --cool-below 55
+
+      edgepipe bench model_edgetpu.tflite --device coral --keep-governor
     """
+    from edgepipe.devices.protocols import Conditions
     from edgepipe.workflows.bench import bench as run
 
-    options, keeper = run_options(runtime, delegate, threads), Keeper()
+    options, keeper = run_options(runtime, delegate, threads, affinity), Keeper()
+    conditions = Conditions(steady=not keep_governor, cool_below_c=cool_below)
     with progress(quiet) as emit:
-        records = run(model, device=device, inventory=inventory, blocks=blocks, options=options, keep=keeper, emit=emit)
+        records = run(
+            model,
+            device=device,
+            inventory=inventory,
+            blocks=blocks,
+            options=options,
+            conditions=conditions,
+            keep=keeper,
+            emit=emit,
+        )
     return keeper.show(records, as_json=as_json)

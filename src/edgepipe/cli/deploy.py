@@ -58,7 +58,7 @@ def deploy(
         ),
     ] = False,
     runtime: Runtime = "litert",
-    delegate: Delegate = "xnnpack",
+    delegate: Delegate = "auto",
     threads: Threads = 1,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -23,7 +23,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of --samples among them.")] = 0,
     runtime: Runtime = "litert",
-    delegate: Delegate = "xnnpack",
+    delegate: Delegate = "auto",
     threads: Threads = 1,
     as_json: Json = False,
     quiet: Quiet = False,

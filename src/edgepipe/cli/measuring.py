@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepipe.cli.output import console, show_json
-from edgepipe.errors import InfrastructureError, InvalidRun, ModelRejected, worst_exit_code
+from edgepipe.errors import InfrastructureError, InvalidRun, ModelRejected, UsageError, worst_exit_code
 
 if TYPE_CHECKING:
     from edgepipe.devices.protocols import RunOptions
@@ -21,16 +21,35 @@ Inventory = Annotated[
     typer.Option(help="The inventory of boards.", show_default="EDGEPIPE_INVENTORY, ./farm_inventory.yaml, ~/.config/edgepipe"),
 ]
 Runtime = Annotated[str, typer.Option(help="What runs the model: litert, or tflm, whose answers are a microcontroller's.")]
-Delegate = Annotated[str, typer.Option(help="LiteRT's kernels: xnnpack, none (built-in), or ref (slow, exact).")]
+Delegate = Annotated[
+    str,
+    typer.Option(
+        help="LiteRT's kernels: xnnpack, none (built-in), or ref (slow, exact); edgetpu for what is compiled for a Coral board.",
+        show_default="edgetpu for *_edgetpu.tflite, else xnnpack",
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that the model may use.")]
+MOST_DIGITS = 8  # of two cores; Linux knows up to 8192
 EXIT_CODES = {"ok": 0, "rejected": ModelRejected.exit_code, "invalid": InvalidRun.exit_code, "infra": InfrastructureError.exit_code}
 
 
-def run_options(runtime: str, delegate: str, threads: int) -> RunOptions:
-    """Return the options of a run."""
+def run_options(runtime: str, delegate: str, threads: int, affinity: str | None = None) -> RunOptions:
+    """Return the options of a run. Raises UsageError for cores that are no numbers."""
     from edgepipe.devices.protocols import RunOptions
 
-    return RunOptions(runtime=runtime, delegate=delegate, threads=threads)
+    return RunOptions(runtime=runtime, delegate=delegate, threads=threads, affinity=_cores(affinity) if affinity else None)
+
+
+def _cores(text: str) -> tuple[int, ...]:
+    """Return the cores of a list as taskset(1) takes it: 0,2 or 2-3."""
+    cores: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        found = first.isdecimal() and (last or first).isdecimal() and len(first + last) <= MOST_DIGITS
+        if not found or int(last or first) < int(first):
+            raise UsageError(f'"{text}" is no list of cores', todo="Write --affinity 2, 0,2 or 2-3.")
+        cores += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(cores))
 
 
 class Keeper:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
-from edgepipe.devices.protocols import RunOptions
+from edgepipe.devices.protocols import Conditions, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.session import Session, failed
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import InfrastructureError, UsageError
-from edgepipe.events import Emit
+from edgepipe.events import Emit, Note
 from edgepipe.facts import ModelFacts
+from edgepipe.pipeline.inspect.edgetpu_share import mac_share
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import RunOutcome, RunRecord
+from edgepipe.workflows.placing import place
 from edgepipe.workflows.side_by_side import drop, line, side_by_side
 
 
@@ -25,14 +28,15 @@ def bench(
     inventory: Path | None = None,
     blocks: int | None = None,
     options: RunOptions = RunOptions(),
+    conditions: Conditions = Conditions(),
     keep: Callable[[RunRecord], None] = drop,
     emit: Emit,
 ) -> tuple[RunRecord, ...]:
     """Return one record for each board that the selector `device` means, in the inventory's order; several run side by side.
 
     `blocks` None takes the inventory's default. `keep` is given each record as soon as it is there. A board that cannot be reached
-    costs its own record only: its outcome is `infra`. Raises UsageError (ModelFileError, InventoryError) before any board is
-    touched; Interrupted and Terminated after every board was let go of.
+    costs its own record only: its outcome is `infra`. Raises UsageError (ModelFileError, InventoryError, UnsupportedModel) before
+    any board is touched; Interrupted and Terminated after every board was let go of.
     """
     _, facts = read_model(model)
     farm = load_inventory(inventory)
@@ -40,24 +44,56 @@ def bench(
     count = farm.defaults.blocks if blocks is None else blocks
     if count < 1:
         raise UsageError("a bench takes at least one block", todo="Give --blocks 5, or more for a finer answer.")
+    task = _Task(
+        model=model,
+        facts=facts,
+        blocks=count,
+        options=place(model.name, facts, entries, options),
+        conditions=conditions,
+        tpu_mac_share=mac_share(model, facts),
+        emit=emit,
+    )
+    return side_by_side(entries, task.run, words=became, keep=keep)
 
-    def run(entry: DeviceEntry, stop: Stop) -> RunRecord:
-        return _bench_one(entry, model, facts, count, options, stop, emit)
 
-    return side_by_side(entries, run, words=became, keep=keep)
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What every board is to do."""
+
+    model: Path
+    facts: ModelFacts
+    blocks: int
+    options: RunOptions
+    conditions: Conditions
+    tpu_mac_share: float | None
+    emit: Emit
+
+    def run(self, entry: DeviceEntry, stop: Stop) -> RunRecord:
+        """Have one board do it."""
+        model, facts, options = self.model, self.facts, self.options
+        with line(self.emit, f"bench {model.name} on {entry.name}", self.blocks, "blocks") as shown:
+            try:
+                with Session(entry, stop=stop) as session:
+                    record = session.bench(
+                        model, facts, blocks=self.blocks, options=options, conditions=self.conditions, advance=shown
+                    )
+            except InfrastructureError as exc:
+                record = failed("bench", entry, model, facts, options, exc)
+            shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
+            unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
+            if unsteady:
+                self.emit(Note(text=unsteady, warning=True))
+            return replace(record, tpu_mac_share=self.tpu_mac_share)
 
 
-def _bench_one(
-    entry: DeviceEntry, model: Path, facts: ModelFacts, blocks: int, options: RunOptions, stop: Stop, emit: Emit
-) -> RunRecord:
-    with line(emit, f"bench {model.name} on {entry.name}", blocks, "blocks") as shown:
-        try:
-            with Session(entry, stop=stop) as session:
-                record = session.bench(model, facts, blocks=blocks, options=options, advance=shown)
-        except InfrastructureError as exc:
-            record = failed("bench", entry, model, facts, options, exc)
-        shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
-        return record
+def _unsteady(record: RunRecord) -> str:
+    """Say under which governor a board was measured where that was not to be performance; "" where it was, or is not known."""
+    governors = {moment.governor for block in record.blocks for moment in (block.before, block.after)} - {None, "performance"}
+    if not governors:
+        return ""
+    name = record.device.name
+    words = f"{name} was measured under the governor {', '.join(sorted(map(str, governors)))}, which edgepipe may not change there"
+    return f"{words}; edgepipe farm probe {name} says what to do"
 
 
 def ended(record: RunRecord) -> str:

@@ -23,11 +23,13 @@ from edgepipe.errors import EdgepipeError, InfrastructureError, ModelRejected, U
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.parity import Runtime
 from edgepipe.pipeline.export.bundle import golden
+from edgepipe.pipeline.inspect.edgetpu_share import compiled_from, is_compiled
 from edgepipe.pipeline.inspect.parity.inputs import made_up
 from edgepipe.pipeline.inspect.parity.run import run
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.workflows.choose_model import GOLDEN_SAMPLES, Choice, choose
+from edgepipe.workflows.placing import AUTO, place
 from edgepipe.workflows.sign import signature_beside, signature_now
 
 
@@ -71,11 +73,13 @@ class Delivery:
 def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tuple[Planned, ...]:
     """Return what would go to each board that the selector `device` means, as `choose` says; no board is touched.
 
-    Raises UsageError and ModelFileError, VerifyFailed where a named model does not fit a board, SignatureRefused where it is not
-    signed as the board's entry demands.
+    Raises UsageError (UnsupportedModel for one that needs an Edge TPU elsewhere) and ModelFileError, VerifyFailed where a named
+    model does not fit a board, SignatureRefused where it is not signed as the board's entry demands.
     """
     entries = select(load_inventory(inventory), device)
     planned = [Planned(entry=entry, choice=choose(model, entry)) for entry in entries]
+    for each in planned:
+        place(each.choice.name, each.choice.facts, [each.entry], RunOptions(delegate=AUTO))
     problems = [
         f"{each.entry.name}: {problem}"
         for each in planned
@@ -91,7 +95,8 @@ def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tu
 def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit = silent) -> tuple[Delivery, ...]:
     """Put each model on trial on its board, and confirm it; one board's failure costs that board only.
 
-    Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model.
+    Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model, UsageError
+    where it is for an Edge TPU and what it was compiled from is not there.
     """
     _check_versions(planned, wishes.version)
     made: dict[str, bytes] = {}
@@ -114,9 +119,16 @@ def _golden(choice: Choice, emit: Emit) -> bytes:
     """Return golden samples as .npz: the bundle's, else made-up inputs with the answers of LiteRT's reference kernels here."""
     if choice.samples:
         return golden.pack(replace(choice.samples, real=()))
+    content = choice.content
+    if is_compiled(choice.facts):  # which only an Edge TPU can run
+        whole = compiled_from(choice.path, choice.facts)
+        if whole is None:
+            todo = "Put the .tflite that it was compiled from beside it, or give a bundle with golden samples."
+            raise UsageError(f"there are no golden answers for {choice.name}, which this machine cannot run", todo=todo)
+        content, _ = whole
     rows, _ = made_up(choice.facts, GOLDEN_SAMPLES, 0)
     with step(emit, f"golden answers for {choice.name}", total=len(rows), unit="samples") as advance:
-        done = run(choice.content, Runtime.REFERENCE, rows, answered=advance)
+        done = run(content, Runtime.REFERENCE, rows, answered=advance)
     if not done.ran:
         raise ModelRejected(f"{choice.name}: {Runtime.REFERENCE} refuses it here: {done.report.reason}")
     inputs, start = [], 0
@@ -196,7 +208,7 @@ def _order(each: Planned, samples: bytes, wishes: Wishes) -> Iterator[Order]:
             name=choice.name,
             golden=answers,
             golden_sha256=hashlib.sha256(samples).hexdigest(),
-            options=wishes.options,
+            options=place(choice.name, choice.facts, [entry], wishes.options),
             deadline_s=wishes.deadline_s,
             slowest_us=wishes.slowest_us,
             version=wishes.version,

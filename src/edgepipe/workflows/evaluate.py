@@ -21,6 +21,7 @@ from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.parity.inputs import drawn
 from edgepipe.records import RunOutcome, RunRecord
 from edgepipe.workflows.bench import became
+from edgepipe.workflows.placing import place
 from edgepipe.workflows.side_by_side import drop, line, side_by_side
 
 
@@ -38,8 +39,8 @@ def evaluate(
     Raises UsageError (DataError, UnsupportedModel, ModelFileError, InventoryError) before the board is touched; ModelRejected;
     InfrastructureError.
     """
-    exam = _Exam(model, dataset, options, emit)
     entries = select(load_inventory(inventory), device)
+    exam = _Exam(model, dataset, options, entries, emit)
     if len(entries) > 1:
         raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
     return exam.sit(entries[0], Stop())
@@ -60,7 +61,8 @@ def evaluate_all(
     What goes wrong on a board, or with the model there, is its record's outcome; the answers that it gave are kept, and the same
     call goes on from there. Raises as `bench` does.
     """
-    exam = _Exam(model, dataset, options, emit)
+    entries = select(load_inventory(inventory), device)
+    exam = _Exam(model, dataset, options, entries, emit)
 
     def run(entry: DeviceEntry, stop: Stop) -> RunRecord:
         try:
@@ -68,15 +70,16 @@ def evaluate_all(
         except (InfrastructureError, ModelRejected) as exc:
             return failed("eval", entry, model, exam.facts, options, exc)
 
-    return side_by_side(select(load_inventory(inventory), device), run, words=became, keep=keep)
+    return side_by_side(entries, run, words=became, keep=keep)
 
 
 class _Exam:
     """The same questions for every board."""
 
-    def __init__(self, model: Path, dataset: Dataset, options: RunOptions, emit: Emit) -> None:
+    def __init__(self, model: Path, dataset: Dataset, options: RunOptions, entries: Sequence[DeviceEntry], emit: Emit) -> None:
         _, self.facts = read_model(model)
-        self._model, self._dataset, self._options, self._emit = model, dataset, options, emit
+        self._model, self._dataset, self._emit = model, dataset, emit
+        self._options = place(model.name, self.facts, entries, options)
         scoring.check_labels(dataset, self.facts)
         scoring.samples(dataset, self.facts)  # raises for inputs of another shape
         self._questions = questions(dataset, self.facts)
