@@ -100,3 +100,42 @@ class Parity:
     runtimes: tuple[RuntimeReport, ...]
     pairs: tuple[PairReport, ...]
     advice: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """A board's answers held against those of a runtime on this machine; `decisions_changed` as in `PairReport`."""
+
+    runtime: Runtime
+    distance: Distance
+    decisions_changed: int | None
+
+    @property
+    def alike(self) -> bool:
+        """Whether every answer has the same bits."""
+        return self.distance.exact == self.distance.samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardAnswers:
+    """How one board answered, and with what; `error` is the slug of what went wrong, "" for nothing, and `reason` says it."""
+
+    device: str
+    emulated: bool
+    arch: str = ""
+    runtime: str = ""
+    agreements: tuple[Agreement, ...] = ()
+    error: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardParity:
+    """One model on boards and in the runtimes of this machine on the same inputs; fields as in `Parity`."""
+
+    model_sha256: str
+    samples: int
+    inputs: str
+    runtimes: tuple[RuntimeReport, ...]
+    boards: tuple[BoardAnswers, ...]
+    advice: tuple[str, ...]

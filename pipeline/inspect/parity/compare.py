@@ -43,7 +43,7 @@ def compare(question: Question, runtimes: Sequence[Runtime] = tuple(Runtime), *,
 
     A runtime that refuses the model, crashes on it or is not installed is part of the answer. Raises ModelFileError.
     """
-    runs = [_run(question, runtime, emit) for runtime in runtimes]
+    runs = [answers(question, runtime, emit) for runtime in runtimes]
     answered = [each for each in runs if each.ran]
     pairs = [_pair(question, a, b) for a, b in combinations(answered, 2)]
     traced = _Traces(question, emit)
@@ -59,7 +59,8 @@ def compare(question: Question, runtimes: Sequence[Runtime] = tuple(Runtime), *,
     )
 
 
-def _run(question: Question, runtime: Runtime, emit: Emit) -> Run:
+def answers(question: Question, runtime: Runtime, emit: Emit = silent) -> Run:
+    """Return what a runtime answers, or why not, with the operator that it does not take. Raises ModelFileError."""
     with step(emit, f"answers of {runtime}", total=len(question.samples), unit="samples") as advance:
         done = run(question.content, runtime, question.samples, deadline_s=question.deadline_s, answered=advance)
     if done.report.outcome is not RuntimeOutcome.REJECTED or done.report.reason.startswith("was not done"):
@@ -96,12 +97,20 @@ def _of(runs: Sequence[Run], pair: PairReport) -> tuple[Run, Run]:
 
 
 def _pair(question: Question, a: Run, b: Run) -> PairReport:
+    apart, changed = agreement(question, a.outputs, b.outputs)
+    return PairReport(a=a.report.runtime, b=b.report.runtime, distance=apart, decisions_changed=changed)
+
+
+def agreement(question: Question, a: Sequence[Array], b: Sequence[Array]) -> tuple[Distance, int | None]:
+    """Return how far two sets of answers lie apart, and how many decisions changed; None where answers are no classes.
+
+    Each holds one array an output, of shape [samples, …]; both have the same shapes and dtypes.
+    """
     changed = None
-    ports = question.facts.outputs
     if _decides(question):
-        chosen = [decisions(each.outputs[0], ports[0]) for each in (a, b)]
+        chosen = [decisions(outputs[0], question.facts.outputs[0]) for outputs in (a, b)]
         changed = int((chosen[0] != chosen[1]).sum())
-    return PairReport(a=a.report.runtime, b=b.report.runtime, distance=distance(a.outputs, b.outputs), decisions_changed=changed)
+    return distance(a, b), changed
 
 
 def _decides(question: Question) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgepipe.errors import GateMissed, Inconclusive, MissingExtra, ModelRejected, UsageError
 from edgepipe.events import Emit, silent
 from edgepipe.facts import ModelFacts
-from edgepipe.parity import Parity, Runtime, RuntimeOutcome
+from edgepipe.parity import Parity, Runtime, RuntimeOutcome, RuntimeReport
 from edgepipe.pipeline.data import load
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.parity.compare import Question, compare
@@ -41,10 +41,11 @@ def parity(
     if len(set(runtimes)) < 2:
         raise UsageError("parity needs two runtimes to compare", todo=f"Known are {', '.join(Runtime)}.")
     chosen = tuple(each for each in Runtime if each in runtimes)
-    return compare(_question(content, facts, inputs, deadline_s, emit), chosen, emit=emit)
+    return compare(asked(content, facts, inputs, deadline_s, emit), chosen, emit=emit)
 
 
-def _question(content: bytes, facts: ModelFacts, inputs: Inputs, deadline_s: float, emit: Emit) -> Question:
+def asked(content: bytes, facts: ModelFacts, inputs: Inputs, deadline_s: float, emit: Emit) -> Question:
+    """Return what is asked. Raises DataError."""
     if inputs.data is None:
         samples, words = made_up(facts, inputs.samples or SAMPLES, inputs.seed)
         return Question(content=content, facts=facts, samples=samples, words=words, deadline_s=deadline_s)
@@ -64,19 +65,24 @@ def runtime_named(name: str) -> Runtime:
         raise UsageError(f'there is no runtime "{name}"', todo=f"Known are {', '.join(Runtime)}; or a target.") from exc
 
 
-def require_exact(found: Parity, runtime: Runtime) -> None:
-    """Raise where a runtime that ran does not answer bit for bit as `runtime` does.
-
-    GateMissed with all differences; ModelRejected where `runtime` itself refuses the model, MissingExtra where it is not
-    installed, Inconclusive where nothing else ran.
-    """
-    report = next((each for each in found.runtimes if each.runtime is runtime), None)
+def took(reports: Sequence[RuntimeReport], runtime: Runtime) -> None:
+    """Raise where `runtime` did not run the model: UsageError, MissingExtra, ModelRejected."""
+    report = next((each for each in reports if each.runtime is runtime), None)
     if report is None:
         raise UsageError(f"{runtime} was not asked", todo="Name it with --runtime, too.")
     if report.outcome is RuntimeOutcome.MISSING:
         raise MissingExtra(f"nothing can be held against {runtime}: {report.reason}")
     if report.outcome is RuntimeOutcome.REJECTED:
         raise ModelRejected(f"{runtime} does not take the model: {report.reason}")
+
+
+def require_exact(found: Parity, runtime: Runtime) -> None:
+    """Raise where a runtime that ran does not answer bit for bit as `runtime` does.
+
+    GateMissed with all differences; ModelRejected where `runtime` itself refuses the model, MissingExtra where it is not
+    installed, Inconclusive where nothing else ran.
+    """
+    took(found.runtimes, runtime)
     pairs = [pair for pair in found.pairs if runtime in (pair.a, pair.b)]
     if not pairs:
         raise Inconclusive(f"only {runtime} took the model; there is nothing to compare", todo="Name more with --runtime.")

@@ -1,0 +1,68 @@
+"""`edgepipe parity --device`: a board over SSH answers as this machine does, or is told how far off it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import Command
+from sshd import Sshd
+
+from benchmarks.ssh_overhead import write_inventory
+from edgepipe.errors import GateMissed
+from edgepipe.parity import Runtime
+from edgepipe.workflows.board_parity import board_options, board_parity, require_boards_exact
+from edgepipe.workflows.parity import Inputs
+
+LITERT = (Runtime.XNNPACK, Runtime.BUILTIN)
+
+
+@pytest.fixture
+def inventory(sshd: Sshd, tmp_path: Path) -> Path:
+    return write_inventory(sshd, tmp_path / "farm_inventory.yaml")
+
+
+def test_the_same_kernels_give_the_same_bits_and_others_are_told_apart(inventory: Path, kws: Path) -> None:
+    found = board_parity(
+        kws, device="board", inventory=inventory, inputs=Inputs(samples=60), runtimes=LITERT, options=board_options("litert-none")
+    )
+    (board,) = found.boards
+    by_runtime = {each.runtime: each for each in board.agreements}
+    assert by_runtime[Runtime.BUILTIN].alike
+    assert by_runtime[Runtime.BUILTIN].decisions_changed == 0
+    apart = by_runtime[Runtime.XNNPACK]
+    assert 0 < apart.distance.exact < apart.distance.samples == 60
+    assert apart.distance.lsb is not None and apart.distance.lsb > 0
+    require_boards_exact(found, Runtime.BUILTIN)
+    with pytest.raises(GateMissed) as missed:
+        require_boards_exact(found, Runtime.XNNPACK)
+    assert missed.value.problems == (f"board differs on {60 - apart.distance.exact} of 60 inputs",)
+    assert "bit for bit as litert-none here" in found.advice[0]
+
+
+def test_the_command_shows_boards_beside_runtimes_and_a_dead_one_costs_its_row(
+    edgepipe: Command, inventory: Path, kws: Path, tmp_path: Path
+) -> None:
+    dead = "  gone: {board: fake, target: host, transport: {kind: fake, faults: [dead]}}\n"
+    inventory.write_text(inventory.read_text() + dead)
+    values = np.random.default_rng(0).uniform(-100, 20, (30, 49, 10, 1)).astype("float32")
+    np.savez(tmp_path / "test.npz", x=values, y=np.arange(30) % 12)
+    words = ("parity", kws, "--data", "test.npz", "--device", "board", "--inventory", inventory, "-n", 12, "--runtime", "host")
+    done = edgepipe(*words, "--exact", "host", "--markdown")
+    assert done.code == 0, done.err
+    assert "| 12 of 12 | 0 LSB | 0 |" in done.out
+    assert "answers of board:" in done.err
+
+    both = edgepipe(*(word if word != "board" else "board,gone" for word in words), "--json")
+    assert both.code == 4, both.err
+    alive, gone = both.json["boards"]
+    assert (alive["device"], alive["error"], gone["device"], gone["error"]) == ("board", "", "gone", "device-unreachable")
+    assert alive["agreements"][0]["distance"]["exact"] == 12
+    assert both.json["inputs"].startswith("12 of the 30 of ")
+
+
+def test_a_runtime_that_the_board_does_not_know_is_a_wrong_argument(edgepipe: Command, inventory: Path, good: Path) -> None:
+    done = edgepipe("parity", good, "--device", "board", "--inventory", inventory, "-n", 2, "--board-runtime", "litrt")
+    assert done.code == 2
+    assert "known are litert, tflite, tflm" in done.err
