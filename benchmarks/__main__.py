@@ -33,6 +33,7 @@ PARTS = (
     "canary_secrets",
     "deploy_crash_points",
     "deploy_crash_messages",
+    "deploy_full_disk",
     "deploy_bad_models",
 )
 

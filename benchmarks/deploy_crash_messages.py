@@ -18,15 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.deploy_bad_models import board_with
 from benchmarks.deploy_crash_points import end_processes, processes, resolved, snapshot
-from benchmarks.deployments import good
+from benchmarks.deployments import good, signed
 from benchmarks.result import write
-from edgepipe.devices import signing
 from edgepipe.devices.agent.deployment import COMMITTED, ROLLED_BACK, TRIAL, Deployment
 from edgepipe.devices.agent.lines import decode
 from edgepipe.devices.boards.linux import LinuxBoard
@@ -108,8 +107,9 @@ def doomed_host(order: Path, number: int, victim: str) -> None:
         if seen == number + 1:
             own = os.getpid()
             for pid in processes(home) if victim == "everything" else _agents(home) if victim == "agent" else []:
-                if pid != own:
-                    os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended by itself
+                    if pid != own:
+                        os.kill(pid, signal.SIGKILL)
             if victim != "agent":
                 os.kill(own, signal.SIGKILL)
 
@@ -136,12 +136,7 @@ class Board:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         self.first = good(folder / "models", seed=1)
         board_with(self.first, folder / "template")
-        order = good(folder / "models", seed=2, deadline_s=60.0)
-        made = signing.manifest(
-            sha256=order.sha256, size_bytes=order.model.stat().st_size, name=order.name, target="host", valid_days=1, version=1
-        )
-        public = key.with_suffix(".pub").read_text().split()[1]
-        self.order = replace(order, signed=signing.sign(made, key), signers=(public,), target="host")
+        self.order = signed(good(folder / "models", seed=2, deadline_s=60.0), key)
         self.pickled = folder / "order"
         self.pickled.write_bytes(pickle.dumps(self.order))
 

@@ -195,7 +195,7 @@ def _wrong(board: Board, home: Path) -> Iterator[str]:
     before = resolved(home)
     if before not in (board.one, board.two):
         yield f"current was {before} when the power went"
-    yield from (f"torn entry {path.parent.name}" for path in (home / "store").glob("sha256-*/model.tflite") if _is_torn(path))
+    yield from (f"torn entry {path.parent.name}" for path in (home / "store").glob("sha256-*/model.tflite") if is_torn(path))
     deployment = Deployment(str(home))
     deployment.recover(guarded=False)
     now = deployment.now()
@@ -221,7 +221,8 @@ def resolved(home: Path) -> str | None:
     return sha256 if link.resolve().name == f"sha256-{sha256}" and manifest["sha256"] == sha256 else None
 
 
-def _is_torn(path: Path) -> bool:
+def is_torn(path: Path) -> bool:
+    """Return whether a model in the store is not what its entry is called."""
     return hashlib.sha256(path.read_bytes()).hexdigest() != path.parent.name[len("sha256-") :]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.synthetic import bottomless, convolution, endless
+from edgepipe.devices import signing
 from edgepipe.devices.deployments import Order
 from edgepipe.devices.protocols import RunOptions
 
@@ -39,6 +40,16 @@ def good(folder: Path, seed: int = 0, **wishes: object) -> Order:
     """Return an order for a convolution that answers as its golden samples say."""
     content = convolution(side=4, channels=2, seed=seed)
     return order(folder, content, golden_of(folder, content), **wishes)
+
+
+def signed(unsigned: Order, key: Path, version: int = 1) -> Order:
+    """Return the order with a manifest signed by `key`, a file of ssh-keygen's, for boards of this machine's kind."""
+    size_bytes = unsigned.model.stat().st_size
+    made = signing.manifest(
+        sha256=unsigned.sha256, size_bytes=size_bytes, name=unsigned.name, target="host", valid_days=1, version=version
+    )
+    public = key.with_suffix(".pub").read_text().split()[1]
+    return replace(unsigned, signed=signing.sign(made, key), signers=(public,), target="host")
 
 
 def bad(folder: Path, kind: str, seed: int = 0) -> Order:

@@ -1,5 +1,6 @@
 """Where the agent keeps its state, and the lock on the board."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -50,8 +51,9 @@ class Lock:
         return holder if isinstance(holder, dict) else {}
 
     def sign(self, holder: str) -> None:
-        """Say in the lock file who holds it."""
+        """Say in the lock file who holds it; a full disk keeps the words out, not the holder."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         text = json.dumps({"pid": os.getpid(), "since": since, "holder": holder}).encode()
-        os.pwrite(self._handle, text, 0)
-        os.ftruncate(self._handle, len(text))
+        with contextlib.suppress(OSError):
+            os.pwrite(self._handle, text, 0)
+            os.ftruncate(self._handle, len(text))
