@@ -19,7 +19,7 @@ def inventory_schema() -> dict[str, Any]:
     for kind, link in LINKS.items():
         _told_by_kind(definitions[link.__name__], kind)
     defaults = json_schema(Defaults)
-    definitions |= {"Device": device, "Defaults": defaults}
+    definitions |= {**defaults.pop("$defs", {}), "Device": device, "Defaults": defaults}
     return {
         "$schema": DRAFT,
         "title": "edgepipe inventory",

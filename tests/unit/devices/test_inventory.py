@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from edgepipe.devices.inventory import BUILT_IN, FakeLink, LocalLink, QemuLink, SerialLink, SshLink, load_inventory, read_inventory
+from edgepipe.devices.inventory import (
+    BUILT_IN,
+    FakeLink,
+    LocalLink,
+    QemuLink,
+    SerialLink,
+    SigningEntry,
+    SshLink,
+    load_inventory,
+    read_inventory,
+)
 from edgepipe.errors import InventoryError
 
 ROOT = Path(__file__).parents[3]
@@ -125,3 +135,18 @@ def test_without_any_file_there_is_this_machine(tmp_path: Path) -> None:
 def test_a_named_inventory_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="cannot read"):
         load_inventory(environment={"EDGEPIPE_INVENTORY": str(tmp_path / "none.yaml")}, folder=tmp_path)
+
+
+def test_whose_signatures_count_is_said_for_all_boards_or_for_one(tmp_path: Path) -> None:
+    text = """
+schema: 1
+defaults: {signing: {signers: ["ssh-ed25519 AAAA all"]}}
+devices:
+  local: {board: linux, target: host, transport: {kind: local}}
+  other: {board: linux, target: host, transport: {kind: local}, signing: {key: ~/.ssh/edgepipe_signing, valid_days: 30}}
+"""
+    devices = read_inventory(write(tmp_path, text)).devices
+    assert devices["local"].signing == SigningEntry(signers=("ssh-ed25519 AAAA all",))
+    assert devices["other"].signing == SigningEntry(key="~/.ssh/edgepipe_signing", valid_days=30)
+    (problem,) = problems_of(tmp_path, text.replace("valid_days", "valid_day"))
+    assert 'Perhaps you meant "valid_days"?' in problem
