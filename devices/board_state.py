@@ -11,6 +11,9 @@ from edgepipe.diagnosis import Severity
 MIB = 1 << 20
 VENV_BYTES = 400 * MIB  # ai-edge-litert with numpy takes 120 MiB unpacked; twice, while one replaces the other, and its wheels
 WARM_C = 70.0
+TPU_WARM_C = (
+    85.0  # the first trip point of the driver for PCIe, at which its clock is halved (https://coral.ai/docs/pcie-parameters/)
+)
 HOT_C = 80.0  # a Raspberry Pi slows down here (its documentation, "Frequency management and thermal control")
 # Raspberry Pi documentation, vcgencmd get_throttled. The same events since boot stand 16 bits higher.
 THROTTLES = {
@@ -23,7 +26,10 @@ THROTTLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class CoralState:
-    """Edge TPUs and their software. `pcie_node`: /dev/apex_0; `library`: where libedgetpu.so.1 is."""
+    """Edge TPUs and their software. `pcie_node`: /dev/apex_0; `library`: where libedgetpu.so.1 is.
+
+    `pcie_usable`, `usb_usable`: whether the user who logs in may open it.
+    """
 
     pcie: bool
     pcie_driver: str | None
@@ -33,6 +39,8 @@ class CoralState:
     usb_speed_mbit: float | None
     library: str | None
     library_version: str | None
+    pcie_usable: bool | None = None
+    usb_usable: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,7 @@ class BoardState:
     home: str
     disk_free_bytes: int | None
     coral: CoralState
+    governor_settable: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +166,15 @@ def _clock(state: BoardState) -> Iterator[BoardFinding]:
         yield BoardFinding(subject="governor", value="unknown: the system does not let it be seen", severity=Severity.NOTE)
     elif state.governor == "performance":
         yield BoardFinding(subject="governor", value=f"performance{clock}{most}")
+    elif state.governor_settable:
+        value = f"{state.governor}{clock}{most}; performance while a model is measured"
+        yield BoardFinding(subject="governor", value=value)
     else:
-        todo = "For steady figures: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        todo = (
+            "For steady figures: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; or let "
+            "edgepipe do so while it measures: sudo chmod a+w /sys/devices/system/cpu/cpufreq/policy*/scaling_governor, "
+            "after each restart."
+        )
         yield BoardFinding(subject="governor", value=f"{state.governor}{clock}{most}", severity=Severity.WARNING, todo=todo)
 
 
@@ -193,7 +209,7 @@ def _throttling(state: BoardState) -> Iterator[BoardFinding]:
 def _coral(state: BoardState) -> Iterator[BoardFinding]:
     coral = state.coral
     if not (coral.pcie or coral.usb):
-        yield BoardFinding(subject="coral", value="none")
+        yield _no_coral(coral)
         return
     yield from _coral_pcie(coral)
     yield from _coral_usb(coral)
@@ -202,6 +218,14 @@ def _coral(state: BoardState) -> Iterator[BoardFinding]:
     else:
         todo = "On the board: sudo apt-get install libedgetpu1-std, from Coral's package source."
         yield BoardFinding(subject="libedgetpu", value="missing", severity=Severity.ERROR, todo=todo)
+
+
+def _no_coral(coral: CoralState) -> BoardFinding:
+    if not coral.library:
+        return BoardFinding(subject="coral", value="none")
+    todo = "USB: plug it in again, with its own cable. PCIe: its connector may be switched off (on a Pi 5: dtparam=pciex1)."
+    value = f"none, but {coral.library} is installed"
+    return BoardFinding(subject="coral", value=value, severity=Severity.NOTE, todo=todo)
 
 
 def _coral_pcie(coral: CoralState) -> Iterator[BoardFinding]:
@@ -215,8 +239,18 @@ def _coral_pcie(coral: CoralState) -> Iterator[BoardFinding]:
     elif not coral.pcie_node:
         todo = "Restart the board; where it stays away, look for apex in dmesg."
         yield BoardFinding(subject="coral", value="PCIe with driver apex, but no /dev/apex_0", severity=Severity.ERROR, todo=todo)
+    elif coral.pcie_usable is False:
+        todo = "On the board: sudo usermod -aG apex USER, then log in again."
+        value = f"PCIe, but {coral.pcie_node} may not be opened by who logs in"
+        yield BoardFinding(subject="coral", value=value, severity=Severity.ERROR, todo=todo)
     else:
-        yield BoardFinding(subject="coral", value=f"PCIe, driver apex, {coral.pcie_node}{heat}")
+        warm = coral.pcie_temperature_c is not None and coral.pcie_temperature_c >= TPU_WARM_C
+        yield BoardFinding(
+            subject="coral",
+            value=f"PCIe, driver apex, {coral.pcie_node}{heat}",
+            severity=Severity.WARNING if warm else None,
+            todo="Cool it: it slows down at about 85 °C and stops at 100 °C." if warm else "",
+        )
 
 
 def _coral_usb(coral: CoralState) -> Iterator[BoardFinding]:
@@ -224,6 +258,9 @@ def _coral_usb(coral: CoralState) -> Iterator[BoardFinding]:
         return
     slow = coral.usb_speed_mbit is not None and coral.usb_speed_mbit < 5000
     speed = f"{coral.usb_speed_mbit:g} Mbit/s" if coral.usb_speed_mbit is not None else "speed unknown"
+    if coral.usb_usable is False:
+        todo = "On the board: sudo usermod -aG plugdev USER, log in again, and plug it in again; libedgetpu brings the udev rule."
+        yield BoardFinding(subject="coral", value="USB, but who logs in may not open it", severity=Severity.ERROR, todo=todo)
     yield BoardFinding(
         subject="coral",
         value=f"USB, {speed}",

@@ -10,7 +10,7 @@ import struct
 import sys
 from typing import Any, Dict, List, Optional
 
-from . import conditions
+from . import conditions, governor
 
 Facts = Dict[str, Any]
 CORAL_PCIE = ("0x1ac1", "0x089a")
@@ -52,6 +52,7 @@ def hardware(root: str) -> Facts:
         "ram_bytes": memory.get("MemTotal"),
         "ram_available_bytes": memory.get("MemAvailable"),
         "governor": _text(root, cpufreq + "scaling_governor"),
+        "governor_settable": governor.is_settable(root),
         "clock_mhz": _thousandth(_text(root, cpufreq + "scaling_cur_freq")),
         "clock_max_mhz": _thousandth(_text(root, cpufreq + "cpuinfo_max_freq")),
         "temperature_c": _temperature_c(root),
@@ -62,7 +63,7 @@ def hardware(root: str) -> Facts:
 
 def coral(root: str) -> Facts:
     """Return which Edge TPUs there are, and what of their software."""
-    found: Facts = {"pcie": False, "pcie_driver": None, "pcie_node": None, "pcie_temperature_c": None}
+    found: Facts = {"pcie": False, "pcie_driver": None, "pcie_node": None, "pcie_usable": None, "pcie_temperature_c": None}
     for device in sorted(glob.glob(os.path.join(root, "sys/bus/pci/devices/*"))):
         if (_text(device, "vendor"), _text(device, "device")) == CORAL_PCIE:
             driver = os.path.join(device, "driver")
@@ -70,6 +71,7 @@ def coral(root: str) -> Facts:
             found["pcie_driver"] = os.path.basename(os.readlink(driver)) if os.path.islink(driver) else None
     if os.path.exists(os.path.join(root, "dev/apex_0")):
         found["pcie_node"] = "/dev/apex_0"
+        found["pcie_usable"] = os.access(os.path.join(root, "dev/apex_0"), os.R_OK | os.W_OK)
     found["pcie_temperature_c"] = _thousandth(_text(root, "sys/class/apex/apex_0/temp"))
     found.update(_coral_usb(root))
     library = next((path for pattern in LIBRARIES for path in sorted(glob.glob(os.path.join(root, pattern)))), None)
@@ -82,8 +84,16 @@ def _coral_usb(root: str) -> Facts:
     for device in sorted(glob.glob(os.path.join(root, "sys/bus/usb/devices/*"))):
         if (_text(device, "idVendor"), _text(device, "idProduct")) in CORAL_USB:
             speed = _text(device, "speed")
-            return {"usb": True, "usb_speed_mbit": float(speed) if speed else None}
-    return {"usb": False, "usb_speed_mbit": None}
+            return {"usb": True, "usb_speed_mbit": float(speed) if speed else None, "usb_usable": _usb_usable(root, device)}
+    return {"usb": False, "usb_speed_mbit": None, "usb_usable": None}
+
+
+def _usb_usable(root: str, device: str) -> Optional[bool]:
+    """Whether this user may open a USB device; its file is named after its bus and its number there."""
+    bus, number = _text(device, "busnum"), _text(device, "devnum")
+    if not bus or not number:
+        return None
+    return os.access(os.path.join(root, "dev/bus/usb", bus.zfill(3), number.zfill(3)), os.R_OK | os.W_OK)
 
 
 def _glibc() -> Optional[str]:

@@ -54,7 +54,17 @@ def test_a_throttled_pi_is_told_what_is_now_and_what_was(tmp_path: Path) -> None
     assert all(each.todo for each in throttling)
     found = findings(root)
     assert found["temperature"].severity is Severity.ERROR
-    assert "performance" in found["governor"].todo
+    assert (found["governor"].severity, found["governor"].value.partition("; ")[2]) == (
+        None,
+        "performance while a model is measured",
+    )
+
+
+def test_a_governor_that_edgepipe_may_not_set_is_told_with_both_ways_out(tmp_path: Path) -> None:
+    found = findings(plant(tmp_path, THROTTLED_PI4), governor_settable=False)["governor"]
+    assert found.severity is Severity.WARNING
+    assert "sudo tee" in found.todo
+    assert "chmod a+w" in found.todo
 
 
 def test_a_coral_stick_in_a_slow_port_is_found(tmp_path: Path) -> None:
@@ -79,6 +89,32 @@ def test_a_coral_without_driver_or_library_says_which_to_install(tmp_path: Path)
     assert "no driver" in found["coral"].value
     assert "gasket-dkms" in found["coral"].todo
     assert "libedgetpu1-std" in found["libedgetpu"].todo
+
+
+@pytest.mark.parametrize(
+    ("tree", "changes", "severity", "words"),
+    [
+        (CORAL_DEV_BOARD, {"pcie_usable": False}, Severity.ERROR, "usermod -aG apex"),
+        (CORAL_DEV_BOARD, {"pcie_node": None}, Severity.ERROR, "dmesg"),
+        (CORAL_DEV_BOARD, {"pcie_temperature_c": 91.0}, Severity.WARNING, "85 °C"),
+        (PI4_WITH_CORAL, {"usb_usable": False}, Severity.ERROR, "usermod -aG plugdev"),
+        (PI4_WITH_CORAL, {"usb": False}, Severity.NOTE, "plug it in again"),
+    ],
+)
+def test_an_edge_tpu_that_cannot_be_used_says_why(
+    tmp_path: Path, tree: dict[str, str], changes: dict[str, Any], severity: Severity, words: str
+) -> None:
+    root = plant(tmp_path, tree)
+    found = examine(state(root, coral={**hardware(str(root))["coral"], **changes}))
+    first = next(each for each in found if each.subject == "coral")
+    assert (first.severity, words in first.todo) == (severity, True)
+
+
+def test_a_stick_that_may_be_opened_is_known_by_its_bus_and_number(tmp_path: Path) -> None:
+    root = plant(tmp_path, {**PI4_WITH_CORAL, "sys/bus/usb/devices/1-1.3/busnum": "1\n", "sys/bus/usb/devices/1-1.3/devnum": "7\n"})
+    assert hardware(str(root))["coral"]["usb_usable"] is False  # there is no such file
+    plant(tmp_path, {"dev/bus/usb/001/007": ""})
+    assert hardware(str(root))["coral"]["usb_usable"] is True
 
 
 def test_what_the_system_does_not_tell_is_unknown_and_not_fine(tmp_path: Path) -> None:
