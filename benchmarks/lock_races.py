@@ -36,6 +36,7 @@ from sshd import Sshd, running
 
 HEARTBEAT_S, BEAT_S, SILENCE_S = 2.0, 0.5, 4.0  # instead of 60, 15 and 40 s, so that thousands of turns fit into minutes
 BLOCK_S = 0.1
+STOPS_PER_KILL = 0.4  # whoever is stopped holds the board for seconds, in which nobody else gets it
 MOST_STOPPED = 3  # at the same time: else nobody moves
 REQUEST = BlockRequest(index=0, warmup_max_s=0.1, min_s=0.01)
 
@@ -67,7 +68,7 @@ def turn(course: Course, rng: random.Random) -> str:
     try:
         board.open()
         came_to = "lost while it was had"
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             board.push(course.model, course.sha256)
             came_to = "used" if board.measure(course.sha256, REQUEST).outcome == "ok" else "lost while it was had"
         else:
@@ -95,12 +96,11 @@ class Race:
     freed_s: dict[str, list[float]] = field(default_factory=dict)
     _stopped: dict[int, float] = field(default_factory=dict)  # when each goes on
     _were_stopped: set[int] = field(default_factory=set)
-    _seeds: int = 0
 
     def enter(self) -> None:
         """Let one more client race."""
-        self._seeds += 1
         context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["benchmarks.lock_races"])  # so that a new client costs a fork only
         process = context.Process(target=client, args=(self.course, self.rng.getrandbits(32)), daemon=True)
         process.start()
         self.clients.append(process)
@@ -111,23 +111,21 @@ class Race:
         for pid in [pid for pid, until in self._stopped.items() if until <= now]:
             del self._stopped[pid]
             _signal(pid, signal.SIGCONT)
+        deeds: dict[str, Callable[[Claim | None], bool]] = {"client killed": self._kill_client, "client stopped": self._stop_client}
         holder = self.witness.holder
-        if holder is None or not holder.is_alive:
-            return
-        deeds = {
-            "client killed": self._kill_client,
-            "client stopped": self._stop_client,
-            "agent killed": self._kill_agent,
-            "agent stopped": self._stop_agent,
-            "connection killed": self._kill_connection,
-        }
-        deed = self.rng.choice(list(deeds))
+        if holder is not None and holder.is_alive:
+            deeds["agent killed"] = lambda _: self._kill_agent(holder)
+            deeds["agent stopped"] = lambda _: self._stop_agent(holder)
+            deeds["connection killed"] = lambda _: self._kill_connection(holder)
+        else:
+            holder = None
+        deed = self.rng.choices(list(deeds), [STOPS_PER_KILL if "stopped" in deed else 1.0 for deed in deeds])[0]
         if "stopped" not in deed or len(self._stopped) < MOST_STOPPED:
             self.done[deed] += deeds[deed](holder)
 
-    def _kill_client(self, holder: Claim) -> bool:
-        victim = self._client_of(holder)
-        if victim is None or self.rng.random() < 0.2:
+    def _kill_client(self, holder: Claim | None) -> bool:
+        victim = self._client_of(holder) if holder else None
+        if victim is None or holder is None:
             victim = self.rng.choice(self.clients)
         else:
             self._time_until_free("the client was killed", holder)
@@ -138,8 +136,8 @@ class Race:
         self.enter()
         return True
 
-    def _stop_client(self, holder: Claim) -> bool:
-        victim = self._client_of(holder) or self.rng.choice(self.clients)
+    def _stop_client(self, holder: Claim | None) -> bool:
+        victim = (self._client_of(holder) if holder else None) or self.rng.choice(self.clients)
         return self._stop(victim.pid or 0, self.rng.uniform(0.1, 2 * HEARTBEAT_S))
 
     def _kill_agent(self, holder: Claim) -> bool:
@@ -209,10 +207,10 @@ def race(
     clients: int,
     acquisitions: int,
     seed: int,
-    disturb_every_s: float = 1.5,
+    disturb_every_s: float = 1.3,
     rest_s: float | None = None,
     is_locking: bool = True,
-    longest_s: float = 7200.0,
+    longest_s: float = 3600.0,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, object]:
     """Return what happened until the board was acquired so often; without locking, until the witness saw two holders at once."""
@@ -228,7 +226,7 @@ def race(
             model=model,
             sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
             log=folder / "log",
-            rest_s=rest_s if rest_s is not None else clients / 3,
+            rest_s=rest_s if rest_s is not None else clients / 1.6,
         )
         running_race = Race(course, server.home, witness, random.Random(seed))
         stack.callback(running_race.over)

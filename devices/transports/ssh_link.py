@@ -111,10 +111,16 @@ class Link:
             yield watch
             if watch.is_late:
                 raise EOFError
-        except (paramiko.SSHException, OSError, EOFError) as exc:
+        except (paramiko.SSHException, paramiko.SFTPError, OSError, EOFError) as exc:
             if watch.is_late:
                 raise DeviceUnreachable(
                     f"could not {doing} {self.name} within {watch.limit_s:.3g} s", cause="the board hangs, or the network lost it"
+                ) from exc
+            if isinstance(exc, paramiko.SFTPError):
+                raise DeviceUnreachable(
+                    f"could not {doing} {self.name}: {self.redact(words(exc))}",
+                    cause="a login script there, such as ~/.bashrc, prints something into the file transfer",
+                    todo="Let it print only where somebody can read it: [ -t 1 ] || return",
                 ) from exc
             raise DeviceUnreachable(f"could not {doing} {self.name}: {self.redact(words(exc))}") from exc
         finally:
