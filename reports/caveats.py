@@ -69,8 +69,11 @@ def _of_runs(runs: Sequence[RunRecord]) -> Iterator[Caveat]:
     if len(real) > 1:
         text = "Two measurements of this page were not made in turns: the device may have drifted between them."
         yield Caveat(about="Between measurements", text=text)
-    if any(run.device.emulated for run in timed):
+    if any(run.device.counts_instructions for run in timed):
         text = "Marked rows count the instructions of an emulated board in virtual time: they rank models, they are not seconds."
+        yield Caveat(about="Emulated", text=text)
+    if any(run.device.emulated and not run.device.counts_instructions for run in timed):
+        text = "Marked rows were timed on an emulated processor: they say that the models run there, not how fast."
         yield Caveat(about="Emulated", text=text)
     if any(summary.of(run).peak_memory_bytes is not None for run in timed):
         text = "Peak memory is that of the whole process: interpreter and runtime libraries included, not the model alone."

@@ -166,6 +166,9 @@ def _latency(a: RunRecord, b: RunRecord, control: tuple[RunRecord, RunRecord] | 
         return None
     ratio = stats.median(medians_b) / stats.median(medians_a)
     shown = {"a": words.time(stats.median(medians_a)), "b": words.time(stats.median(medians_b))}
+    if a.device.emulated and not a.device.counts_instructions:
+        reason = "an emulator's time, which says nothing about hardware"
+        return Quantity(name="latency", **shown, change=_change(ratio), verdict=Verdict.INCONCLUSIVE, reason=reason)
     if a.device.emulated:
         verdict = Verdict.PASS if ratio == 1 else Verdict.IMPROVED if ratio < 1 else Verdict.REGRESSED
         return Quantity(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepipe.records import Block, RunOutcome, RunRecord, RuntimeIdentity, unpack_samples_ns
-from edgepipe.reports import stats
+from edgepipe.reports import stats, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,20 @@ def runtime_words(runtime: RuntimeIdentity) -> str:
     threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
     pinned = f" on CPU {','.join(map(str, runtime.affinity))}" if runtime.affinity else ""
     return f"{runtime.name} {runtime.version}, {runtime.delegate or 'no delegate'}, {threads}{pinned}"
+
+
+def is_timed(record: RunRecord) -> bool:
+    """Whether a record has a row among those of times: one with blocks, or one that says what went wrong."""
+    return bool(record.blocks) or record.outcome is not RunOutcome.OK
+
+
+def accuracy_words(record: RunRecord) -> str:
+    """'kws.tflite on pi4: accuracy 91.6 % of 1,000 samples'; "" for a run that judged no answers."""
+    found = record.accuracy
+    if found is None:
+        return ""
+    value = words.share(found.metric, found.value)
+    return f"{record.artefact_name} on {record.device.name}: {found.metric} {value} of {words.whole(found.samples)} samples"
 
 
 def edge_tpu_words(record: RunRecord) -> str:

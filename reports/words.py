@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from edgepipe.facts import CalibrationFacts, Claim, ClaimKind, Proof
-from edgepipe.records import GateResult
+from edgepipe.records import DeviceIdentity, GateResult
 from edgepipe.reports.stats import PairedDifference
 
 DASH = "–"
@@ -168,6 +168,13 @@ def count(number: float | None) -> str:
     if number is None:
         return DASH
     return whole(number) if number < 1e4 else f"{digits(number / 1e3)} k" if number < 1e6 else f"{digits(number / 1e6)} M"
+
+
+def emulation(device: DeviceIdentity) -> str:
+    """What the times of an emulated device are, after 'emulated:'."""
+    if device.counts_instructions:
+        return "instruction counts in virtual time, not seconds on hardware"
+    return "an emulator's times, which say that it works and not how fast"
 
 
 def bits(value: int | None) -> str | None:

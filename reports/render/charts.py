@@ -170,7 +170,7 @@ def medians(runs: Sequence[RunRecord]) -> Chart | None:
 def _median_tip(run: RunRecord, values: Sequence[float]) -> str:
     between = f"{words.time(min(values))} to {words.time(max(values))}"
     blocks = "1 block" if len(values) == 1 else f"{len(values)} blocks"
-    made = "emulated time, an instruction count" if run.device.emulated else "measured"
+    made = f"emulated: {words.emulation(run.device)}" if run.device.emulated else "measured"
     head = f"{run.artefact_name} on {run.device.name}: median {words.time(summary.of(run).median_ns)}"
     return f"{head}, {blocks} from {between} ({made}; {summary.runtime_words(run.runtime)})"
 

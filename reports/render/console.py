@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgepipe.records import Accuracy, CompressionRecord, GateResult, RunOutcome, RunRecord, Verdict
+from edgepipe.records import CompressionRecord, GateResult, RunOutcome, RunRecord, Verdict
 from edgepipe.reports import ledger, summary, words
 from edgepipe.reports.compare import Comparison
 
@@ -150,13 +150,13 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
     `compressions` name the stage behind files of the same name.
     """
     records = ledger.named(records, compressions)
-    timed = [record for record in records if record.blocks or record.outcome is not RunOutcome.OK]
+    timed = [record for record in records if summary.is_timed(record)]
     table = _Grouped(names=("model", "device"), groups=(TIMES, REST), rows=[_run(record) for record in timed])
     reasons = [Text(f"  {record.artefact_name} on {record.device.name}: ") + _outcome(record) for record in timed if record.reason]
     identities = dict.fromkeys(
         f"{record.device.name}: {summary.runtime_words(record.runtime)}, {record.device.cpu}" for record in timed
     )
-    answers = [_answers(record, record.accuracy) for record in records if record.accuracy]
+    answers = [told for record in records if (told := summary.accuracy_words(record))]
     answers += [f"{record.artefact_name}: {share}" for record in timed if (share := summary.edge_tpu_words(record))]
     notes = (Text(f"  {line}", style="dim") for line in dict.fromkeys((*identities, *answers)))
     return Group(*([table] if timed else []), *reasons, *notes)
@@ -210,11 +210,6 @@ def verdict(value: Verdict) -> Text:
 
 def _gate_verdict(gate: GateResult) -> Text:
     return Text("✗ missed", "red") if gate.verdict is Verdict.REGRESSED else verdict(gate.verdict)
-
-
-def _answers(record: RunRecord, accuracy: Accuracy) -> str:
-    value = words.share(accuracy.metric, accuracy.value)
-    return f"{record.artefact_name} on {record.device.name}: {accuracy.metric} {value} of {accuracy.samples} samples"
 
 
 def _outcome(record: RunRecord) -> Text:

@@ -69,14 +69,15 @@ def _gates(record: CompressionRecord) -> str:
 
 def _runs(runs: Sequence[RunRecord]) -> str:
     rows = []
-    for run in runs:
+    timed = [run for run in runs if summary.is_timed(run)]
+    for run in timed:
         figures = summary.of(run)
         time = words.time(figures.median_ns)
         rows.append(
             (
                 escape(run.artefact_name),
                 escape(run.device.name) + (" _(emulated)_" if run.device.emulated else ""),
-                f"_{time} of virtual time_" if run.device.emulated and figures.median_ns is not None else time,
+                _time(run, time) if figures.median_ns is not None else time,
                 words.time(figures.mad_ns),
                 words.kilobytes(figures.peak_memory_bytes),
                 f"{figures.blocks_ok} of {len(run.blocks)}",
@@ -84,8 +85,15 @@ def _runs(runs: Sequence[RunRecord]) -> str:
             )
         )
     shares = [f"{escape(run.artefact_name)}: {share}" for run in runs if (share := summary.edge_tpu_words(run))]
-    lines = table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)
-    return "\n\n".join([lines, *dict.fromkeys(shares)])
+    answers = [escape(told) for run in runs if (told := summary.accuracy_words(run))]
+    lines = [table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)] if timed else []
+    return "\n\n".join([*lines, *dict.fromkeys(shares), *answers])
+
+
+def _time(run: RunRecord, time: str) -> str:
+    if not run.device.emulated:
+        return time
+    return f"_{time} of virtual time_" if run.device.counts_instructions else f"_{time} on an emulator_"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -122,6 +122,11 @@ class DeviceIdentity:
     agent_sha256: str | None = None
     emulated: bool = False
 
+    @property
+    def counts_instructions(self) -> bool:
+        """Whether its times are an emulated microcontroller's instruction counts; those of other emulated boards are not."""
+        return self.emulated and self.board == "mcu"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeIdentity:

@@ -82,6 +82,14 @@ def test_emulated_counts_are_compared_exactly_and_are_called_no_time(runs: Runs)
     assert "not a time" in result.reason
 
 
+def test_an_emulated_linux_boards_times_decide_nothing(runs: Runs) -> None:
+    device = dataclasses.replace(runs["pi4-small"].device, emulated=True)
+    old = dataclasses.replace(runs["pi4-small"], device=device)
+    result = quantity(compare(old, scaled(old, 2.0)), "latency")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "says nothing about hardware" in result.reason
+
+
 def test_one_byte_more_is_more(runs: Runs) -> None:
     old = runs["local-float"]
     larger = dataclasses.replace(old, model_bytes=old.model_bytes + 1)

@@ -245,6 +245,23 @@ def test_emulated_time_never_stands_on_the_axis_of_a_measured_one(runs: Runs) ->
     assert charts.distribution(runs["emulated-small"]) is None
 
 
+def test_an_emulated_linux_boards_times_are_called_an_emulators_everywhere(runs: Runs) -> None:
+    board = dataclasses.replace(runs["pi4-small"].device, emulated=True)
+    run = dataclasses.replace(runs["pi4-small"], device=board)
+    text = html_report([], [run])
+    assert "an emulator&#39;s times, which say that it works and not how fast" in text
+    assert "virtual time" not in text
+    assert "on an emulator_" in markdown_report([], [run])
+    assert any("not how fast" in item.text for item in caveats([], [run]))
+
+
+def test_an_evaluation_is_a_line_of_its_own_in_markdown(runs: Runs) -> None:
+    run = runs["local-eval"]
+    text = markdown_report([], [run])
+    assert summary.accuracy_words(run) and "|" not in text
+    assert "samples" in text
+
+
 def test_a_dropped_block_is_drawn_apart_and_not_averaged_in(runs: Runs) -> None:
     chart = charts.distribution(runs["pi4-small"])
     assert chart
