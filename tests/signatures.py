@@ -58,6 +58,7 @@ def attacks(key: Path, other: Path, sha256: str = SHA256) -> dict[str, tuple[Sig
         "no signature": (None, "not signed"),
         "an altered manifest": (Signed(good.manifest.replace('"version": 5', '"version": 6'), good.signature), "altered"),
         "one more blank in the manifest": (Signed(good.manifest + " ", good.signature), "altered"),
+        "half a character in the manifest": (Signed(good.manifest.replace("a.tflite", "\ud800"), good.signature), "altered"),
         "another key": (sign(mine, other), "another key"),
         "another key that claims to be ours": (Signed(good.manifest, _claiming(sign(mine, other), good)), "altered"),
         "another purpose": (signed_for(mine.text(), key, "git"), "another purpose"),

@@ -103,6 +103,8 @@ class Signers:
         if signed is None:
             raise Refused(REFUSED, "the model is not signed, and this board takes only models signed by %s" % _either(keys))
         key, namespace = read_signature(signed.signature)
+        if not signed.manifest.isascii():  # `edgepipe sign` writes nothing else; a lone surrogate could not even be hashed
+            raise Refused(REFUSED, "the manifest was altered: it has characters that none has")
         if namespace != NAMESPACE:
             raise Refused(REFUSED, "the signature was made for another purpose: %.40r instead of %r" % (namespace, NAMESPACE))
         if key not in keys:
