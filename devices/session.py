@@ -99,11 +99,16 @@ def unidentified(entry: DeviceEntry) -> DeviceIdentity:
 
 
 def failed(
-    kind: str, entry: DeviceEntry, model: Path, facts: ModelFacts, options: RunOptions, exc: InfrastructureError | ModelRejected
+    kind: str,
+    device: DeviceIdentity,
+    model: Path,
+    facts: ModelFacts,
+    options: RunOptions,
+    exc: InfrastructureError | ModelRejected,
 ) -> RunRecord:
     """Return the record of a run that brought nothing, most often since its board could not be opened."""
     judgement = Judgement(outcome=outcome_of(exc), reason=str(exc), blocks=())
-    return run_record(kind, model, facts, unidentified(entry), _unasked(options), judgement, started_utc=now())
+    return run_record(kind, model, facts, device, _unasked(options), judgement, started_utc=now())
 
 
 def outcome_of(exc: InfrastructureError | ModelRejected) -> RunOutcome:

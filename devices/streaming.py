@@ -12,7 +12,7 @@ from pathlib import Path
 from edgepipe.devices.answers import KeptAnswers
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.protocols import RunOptions
-from edgepipe.devices.session import Session
+from edgepipe.devices.session import Session, unidentified
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted
 from edgepipe.events import Advance
@@ -46,7 +46,7 @@ class Answered:
 
 
 class Stream:
-    """One model, one set of questions, one board: each attempt goes on where the last one was cut."""
+    """One model, one set of questions, one board: each attempt goes on where the last one was cut; `identity` as far as known."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Stream:
     ) -> None:
         self._entry, self._model, self._facts, self._questions = entry, model, facts, questions
         self._options, self._stop, self._advance, self._waits_s = options, stop, advance, waits_s
+        self.identity = unidentified(entry)
         self._kept: KeptAnswers | None = None
         self._who: tuple[DeviceIdentity, RuntimeIdentity] | None = None
         self._earlier = self._breaks = 0
@@ -108,7 +109,7 @@ class Stream:
     def _attempt(self) -> None:
         """Ask what was not answered yet."""
         with Session(self._entry, stop=self._stop) as session:
-            board = session.board
+            board, self.identity = session.board, session.identity
             runtime = board.runtime(self._options)
             kept = self._begin(session.identity, runtime)
             board.push(self._model, self._facts.sha256)

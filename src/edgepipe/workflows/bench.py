@@ -9,7 +9,7 @@ from pathlib import Path
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import Conditions, RunOptions
 from edgepipe.devices.selector import select
-from edgepipe.devices.session import Session, failed
+from edgepipe.devices.session import Session, failed, unidentified
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import InfrastructureError, UsageError
 from edgepipe.events import Emit, Note
@@ -78,7 +78,7 @@ class _Task:
                         model, facts, blocks=self.blocks, options=options, conditions=self.conditions, advance=shown
                     )
             except InfrastructureError as exc:
-                record = failed("bench", entry, model, facts, options, exc)
+                record = failed("bench", unidentified(entry), model, facts, options, exc)
             shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
             unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
             if unsteady:

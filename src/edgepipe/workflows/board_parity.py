@@ -135,7 +135,7 @@ def _advice(board: BoardAnswers) -> Iterator[str]:
     alike = [found.runtime.value for found in board.agreements if found.alike]
     if alike:
         samples = board.agreements[0].distance.samples
-        yield f"{board.device} answers all {samples:,} inputs bit for bit as {' and '.join(alike)} here: what is tested here holds there."
+        yield f"{board.device} answers all {samples:,} inputs bit for bit as {' and '.join(alike)} here."
         return
     nearest = max(board.agreements, key=lambda found: found.distance.exact)
     words = f"{board.device} answers as no runtime here does; {nearest.runtime} is nearest, with {nearest.distance.exact:,} of "

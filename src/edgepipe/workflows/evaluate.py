@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
@@ -22,7 +23,7 @@ from edgepipe.pipeline.inspect.parity.inputs import drawn
 from edgepipe.records import RunOutcome, RunRecord
 from edgepipe.workflows.bench import became
 from edgepipe.workflows.placing import place
-from edgepipe.workflows.side_by_side import drop, line, side_by_side
+from edgepipe.workflows.side_by_side import Line, drop, line, side_by_side
 
 
 def evaluate(
@@ -63,14 +64,7 @@ def evaluate_all(
     """
     entries = select(load_inventory(inventory), device)
     exam = _Exam(model, dataset, options, entries, emit)
-
-    def run(entry: DeviceEntry, stop: Stop) -> RunRecord:
-        try:
-            return exam.sit(entry, stop)
-        except (InfrastructureError, ModelRejected) as exc:
-            return failed("eval", entry, model, exam.facts, options, exc)
-
-    return side_by_side(entries, run, words=became, keep=keep)
+    return side_by_side(entries, exam.sit_or_fail, words=became, keep=keep)
 
 
 class _Exam:
@@ -86,22 +80,40 @@ class _Exam:
 
     def sit(self, entry: DeviceEntry, stop: Stop) -> RunRecord:
         """Have one board answer. Raises ModelRejected, InfrastructureError, Interrupted."""
-        started, name = now(), f"evaluate {self._model.name} on {entry.name}"
-        with line(self._emit, name, self._dataset.samples, "samples") as shown:
-            stream = Stream(entry, self._model, self.facts, self._questions, options=self._options, stop=stop, advance=shown)
-            with stream.answered() as answered:
-                accuracy = scoring.score(answered.answers, self._dataset, self.facts)
-                shown.ends(went_on(answered))
-            return run_record(
-                "eval",
-                self._model,
-                self.facts,
-                answered.identity,
-                answered.runtime,
-                Judgement(outcome=RunOutcome.OK, reason="", blocks=()),
-                started_utc=started,
-                accuracy=accuracy,
-            )
+        with self._line(entry) as shown:
+            return self._scored(self._stream(entry, stop, shown), shown)
+
+    def sit_or_fail(self, entry: DeviceEntry, stop: Stop) -> RunRecord:
+        """Have one board answer; what goes wrong is the record's outcome. Raises Interrupted."""
+        with self._line(entry) as shown:
+            stream = self._stream(entry, stop, shown)
+            try:
+                return self._scored(stream, shown)
+            except (InfrastructureError, ModelRejected) as exc:
+                shown.ends(exc.what, failed=True)
+                return failed("eval", stream.identity, self._model, self.facts, self._options, exc)
+
+    def _line(self, entry: DeviceEntry) -> AbstractContextManager[Line]:
+        return line(self._emit, f"evaluate {self._model.name} on {entry.name}", self._dataset.samples, "samples")
+
+    def _stream(self, entry: DeviceEntry, stop: Stop, shown: Line) -> Stream:
+        return Stream(entry, self._model, self.facts, self._questions, options=self._options, stop=stop, advance=shown)
+
+    def _scored(self, stream: Stream, shown: Line) -> RunRecord:
+        started = now()
+        with stream.answered() as answered:
+            accuracy = scoring.score(answered.answers, self._dataset, self.facts)
+            shown.ends(went_on(answered))
+        return run_record(
+            "eval",
+            self._model,
+            self.facts,
+            answered.identity,
+            answered.runtime,
+            Judgement(outcome=RunOutcome.OK, reason="", blocks=()),
+            started_utc=started,
+            accuracy=accuracy,
+        )
 
 
 def questions(dataset: Dataset, facts: ModelFacts) -> Questions:
