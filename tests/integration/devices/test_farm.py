@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from benchmarks.synthetic import convolution
 from edgepipe.devices import virtual_board
 from edgepipe.documents import read_yaml
 from edgepipe.places import cache_dir
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "farm.md"
 
 
 @pytest.fixture
@@ -111,26 +115,30 @@ def test_what_cannot_be_done_is_a_usage_error(edgepipe: Command, arguments: list
     assert any(word in done.err for word in words.split("|"))
 
 
-def test_the_virtual_pi_is_an_arm64_board_that_gets_a_runtime_and_measures(edgepipe: Command, tmp_path: Path) -> None:
+def test_the_page_on_boards_works_word_for_word_with_the_virtual_pi(edgepipe: Command) -> None:
     if reason := virtual_pi.lacks():
         pytest.skip(reason)
-    model = tmp_path / "model.tflite"
-    model.write_bytes(convolution(side=8, channels=4))
+    (edgepipe.folder / "model.tflite").write_bytes(convolution(side=8, channels=4))
     with virtual_pi.lent():
         folder = cache_dir() / "virtual" / "pi-virtual"
         try:
             up = edgepipe("farm", "up", "pi-virtual", "--json")
             assert up.code == 0, up.err
             assert up.json["emulated"]
-            (probed,) = edgepipe("farm", "probe", "pi-virtual", "--json").json["boards"]
-            assert (probed["state"]["arch"], probed["state"]["bits"]) == ("aarch64", 64)
-            given = edgepipe("farm", "provision", "pi-virtual", "--json")
-            assert given.code == 0, given.err
-            measured = edgepipe("bench", str(model), "--device", "pi-virtual", "--blocks", "2", "--json")
-            assert measured.code == 0, measured.err
+            said = {command: edgepipe(*shlex.split(command)[1:], "--json") for command in commands_of_the_page("pi-virtual")}
+            assert {command: done.err for command, done in said.items() if done.code} == {}
+            probed, _, measured, _ = said.values()
+            assert (probed.json["boards"][0]["state"]["arch"], probed.json["boards"][0]["state"]["bits"]) == ("aarch64", 64)
             assert measured.json["runs"][0]["record"]["device"]["emulated"]
         finally:
             assert edgepipe("farm", "down", "pi-virtual").code == 0
         assert not answers(up.json["port"])
         assert str(folder) not in Path("/proc/mounts").read_text()
         assert not folder.exists()
+
+
+def commands_of_the_page(board: str) -> list[str]:
+    """Return the commands from unboxing to the first measurement, for another board; a virtual one is enrolled already."""
+    steps = re.findall(r"^(?:\d\.|   ).*$", PAGE.read_text(), re.MULTILINE)
+    commands = re.findall(r"`(edgepipe [^`]*\bpi4\b[^`]*)`", "\n".join(steps))
+    return [command.replace("pi4", board) for command in commands if " add " not in command]
