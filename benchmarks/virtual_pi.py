@@ -91,7 +91,8 @@ def use(model: Path, folder: Path, edgepipe: Edgepipe) -> dict[str, Any]:
     ]
     record = edgepipe("bench", model, *there, "--blocks", "2")["runs"][0]["record"]
     scored = [edgepipe("eval", model, "--data", data, *where)["runs"][0]["record"] for where in (there, ("--json",))]
-    agreed = edgepipe("parity", model, "--data", data, *there)["boards"][0]
+    asked = ("parity", model, "--data", data, *there, "--board-runtime")
+    agreed = {runtime: edgepipe(*asked, runtime)["boards"][0]["agreements"] for runtime in ("litert-xnnpack", "litert-ref")}
     back = edgepipe("rollback", *there)["current"]
     board, here = (each["accuracy"] for each in scored)
     return {
@@ -102,11 +103,16 @@ def use(model: Path, folder: Path, edgepipe: Edgepipe) -> dict[str, Any]:
         "sent_bytes": [each["sent_bytes"] for each in deployed],
         "model_bytes": model.stat().st_size,
         "accuracy": {"samples": board["samples"], "on_the_board": board["value"], "on_this_machine": here["value"]},
-        "alike_bit_for_bit": {each["runtime"]: each["distance"]["exact"] for each in agreed["agreements"]},
-        "largest_difference_lsb": {each["runtime"]: each["distance"]["lsb"] for each in agreed["agreements"]},
-        "decisions_changed": {each["runtime"]: each["decisions_changed"] for each in agreed["agreements"]},
+        "alike_bit_for_bit_as_here": _by_runtime(agreed, lambda each: each["distance"]["exact"]),
+        "largest_difference_lsb": _by_runtime(agreed, lambda each: each["distance"]["lsb"]),
+        "decisions_changed": _by_runtime(agreed, lambda each: each["decisions_changed"]),
         "rolled_back_to_the_first": back == read_model(first)[1].sha256,
     }
+
+
+def _by_runtime(agreed: dict[str, Any], figure: Callable[[Any], int]) -> dict[str, dict[str, int]]:
+    """Return a figure for each runtime of the board and each of this machine."""
+    return {there: {each["runtime"]: figure(each) for each in found} for there, found in agreed.items()}
 
 
 def labelled(model: Path, folder: Path) -> Path:

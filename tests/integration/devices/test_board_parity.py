@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from edgepipe.parity import Runtime
 from edgepipe.workflows.board_parity import board_options, board_parity, require_boards_exact
 from edgepipe.workflows.parity import Inputs
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "measuring.md"
 LITERT = (Runtime.XNNPACK, Runtime.BUILTIN)
 
 
@@ -41,20 +44,31 @@ def test_the_same_kernels_give_the_same_bits_and_others_are_told_apart(inventory
     assert "bit for bit as litert-none here" in found.advice[0]
 
 
-def test_the_command_shows_boards_beside_runtimes_and_a_dead_one_costs_its_row(
+def test_the_commands_on_the_page_about_measuring_work_as_they_stand_there(
     edgepipe: Command, inventory: Path, kws: Path, tmp_path: Path
 ) -> None:
+    inventory.write_text(inventory.read_text().replace("  board:\n", "  pi-by-ssh:\n"))
+    (tmp_path / "model.tflite").write_bytes(kws.read_bytes())
+    values = np.random.default_rng(0).uniform(-100, 20, (12, 49, 10, 1)).astype("float32")
+    np.savez(tmp_path / "test.npz", x=values, y=np.arange(12))
+    commands = re.findall(r"^edgepipe .*$", PAGE.read_text(), re.MULTILINE)
+    said = [edgepipe(*shlex.split(command, comments=True)[1:]) for command in commands]
+    assert [done.code for done in said] == [0, 0, 0], [done.err for done in said]
+    bench, evaluated, parity = said
+    assert re.search(r"model\.tflite +pi-by-ssh .* 5/5 +ok", bench.out)
+    assert "model.tflite on pi-by-ssh: accuracy" in evaluated.out
+    assert re.search(r"pi-by-ssh .*litert-xnnpack +12 of 12 +0 LSB +0", parity.out)
+    assert "bench model.tflite on pi-by-ssh:" in bench.err
+    assert "answers of pi-by-ssh:" in parity.err
+
+
+def test_a_dead_board_costs_its_row_only(edgepipe: Command, inventory: Path, kws: Path, tmp_path: Path) -> None:
     dead = "  gone: {board: fake, target: host, transport: {kind: fake, faults: [dead]}}\n"
     inventory.write_text(inventory.read_text() + dead)
     values = np.random.default_rng(0).uniform(-100, 20, (30, 49, 10, 1)).astype("float32")
     np.savez(tmp_path / "test.npz", x=values, y=np.arange(30) % 12)
-    words = ("parity", kws, "--data", "test.npz", "--device", "board", "--inventory", inventory, "-n", 12, "--runtime", "host")
-    done = edgepipe(*words, "--exact", "host", "--markdown")
-    assert done.code == 0, done.err
-    assert "| 12 of 12 | 0 LSB | 0 |" in done.out
-    assert "answers of board:" in done.err
-
-    both = edgepipe(*(word if word != "board" else "board,gone" for word in words), "--json")
+    words = ("--data", "test.npz", "--device", "board,gone", "--inventory", inventory, "-n", 12, "--runtime", "host")
+    both = edgepipe("parity", kws, *words, "--json")
     assert both.code == 4, both.err
     alive, gone = both.json["boards"]
     assert (alive["device"], alive["error"], gone["device"], gone["error"]) == ("board", "", "gone", "device-unreachable")
