@@ -18,7 +18,7 @@ from edgepipe.devices.transports.redact import redactor
 from edgepipe.devices.transports.ssh_channel import SshChannel
 from edgepipe.devices.transports.ssh_host_key import no_common_kind, pinned_key, refusal
 from edgepipe.devices.transports.ssh_link import WINDOW_BYTES, Link, run_within
-from edgepipe.devices.transports.ssh_upload import STALL_S, Sftp, Uploads, heard
+from edgepipe.devices.transports.ssh_upload import Uploads, heard
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
 
 if TYPE_CHECKING:
@@ -142,12 +142,8 @@ class SshTransport:
         link, end = self._opened(), monotonic() + deadline_s
         program = resources.files("edgepipe.devices.agent").joinpath("arrivals.py").read_text(encoding="utf-8")
         arrivals = self._run([program], "the upload's program", deadline_s)
-        with link.within(min(STALL_S, end - monotonic()), "open a file transfer to"):
-            sftp = Sftp.from_transport(link.transport)
-        if sftp is None:
-            raise DeviceUnreachable(f"{self._name} offers no file transfer", todo="Let its sshd_config name a Subsystem sftp.")
         folder = heard(arrivals, link, end - monotonic())["folder"]
-        return Uploads(link, sftp, arrivals, folder)
+        return Uploads(link, arrivals, folder)
 
     def start_agent(self, agent: str, *, deadline_s: float) -> SshChannel:
         """Start the agent with the board's Python."""

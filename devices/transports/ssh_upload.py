@@ -75,8 +75,9 @@ class Sftp(paramiko.SFTPClient):
 class Uploads:
     """Sends files over one connection. `arrivals` is the program on the board, which has said in which folder they arrive."""
 
-    def __init__(self, link: Link, sftp: Sftp, arrivals: SshChannel, folder: str) -> None:
-        self._link, self._sftp, self._arrivals, self._folder = link, sftp, arrivals, folder
+    def __init__(self, link: Link, arrivals: SshChannel, folder: str) -> None:
+        self._link, self._arrivals, self._folder = link, arrivals, folder
+        self._sftp: Sftp | None = None
         self.sent_bytes = 0
 
     def put(self, source: Path, name: str, *, deadline_s: float) -> str:
@@ -104,12 +105,22 @@ class Uploads:
             )
         return path
 
+    def _transfer(self, end: float) -> Sftp:
+        """Return the file transfer, begun when the first byte is to be sent: a board that has all is not asked for one."""
+        if self._sftp is None:
+            with self._link.within(min(STALL_S, end - monotonic()), "open a file transfer to"):
+                self._sftp = Sftp.from_transport(self._link.transport)
+        if self._sftp is None:
+            raise DeviceUnreachable(f"{self._link.name} offers no file transfer", todo="Let its sshd_config name a Subsystem sftp.")
+        return self._sftp
+
     def _send(self, source: Path, part: str, start: int, end: float) -> None:
         """Write the bytes from `start` on, many requests ahead of the board's answers; each answer is a sign of life."""
+        sftp = self._transfer(end)
         with source.open("rb") as content, self._link.within(end - monotonic(), "write to", stall_s=STALL_S) as watch:
             content.seek(start)
             try:
-                file = self._sftp.open(part, "r+b")
+                file = sftp.open(part, "r+b")
             except FileNotFoundError:  # somebody else brought the same file meanwhile
                 return
             file.seek(start)
@@ -120,8 +131,8 @@ class Uploads:
                     file.write(piece)
                     written += len(piece)
                     self.sent_bytes += len(piece)
-                    self._sftp.answers(file, AHEAD, watch.progress)
-                self._sftp.answers(file, 0, watch.progress)
+                    sftp.answers(file, AHEAD, watch.progress)
+                sftp.answers(file, 0, watch.progress)
                 file.close()
             except OSError as exc:
                 if not self._link.is_alive:

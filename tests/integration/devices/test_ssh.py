@@ -104,12 +104,16 @@ class TestLoggingIn:
         transport.open(deadline_s=SOON)
         transport.close()
 
-    def test_a_board_whose_login_prints_into_the_file_transfer_is_told_apart_from_a_bug(
-        self, sshd: Sshd, tmp_path: Path, file: Path
+    @pytest.mark.parametrize(
+        ("commands", "words"), [("*", "writes to standard output"), ("internal-sftp", "prints something into the file transfer")]
+    )
+    def test_a_board_whose_login_prints_something_is_told_apart_from_a_bug(
+        self, sshd: Sshd, tmp_path: Path, file: Path, commands: str, words: str
     ) -> None:
         sshd.stop()
         talker = tmp_path / "talker"
-        talker.write_text('#!/bin/sh\necho Welcome to the board, we wish you a nice day\neval exec "$SSH_ORIGINAL_COMMAND"\n')
+        greeting = f'case "$SSH_ORIGINAL_COMMAND" in {commands}) echo Welcome, we wish you a nice day;; esac'
+        talker.write_text(f'#!/bin/sh\n{greeting}\neval "$SSH_ORIGINAL_COMMAND"\n')
         talker.chmod(0o755)
         sshd.more = f"ForceCommand {talker}"
         sshd.start()
@@ -117,7 +121,7 @@ class TestLoggingIn:
         with pytest.raises(DeviceUnreachable) as caught:
             transport.put(file, file.name, deadline_s=SOON)
         transport.close()
-        assert "prints something into the file transfer" in str(caught.value)
+        assert words in str(caught.value)
 
     def test_nobody_home_is_unreachable_and_says_where(self, sshd: Sshd) -> None:
         with socket.socket() as deaf:  # bound, so that nobody else gets the port, and not listening
