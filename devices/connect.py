@@ -70,8 +70,5 @@ BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "coral": _linux,  # the same agent; what is different is its target, and the delegate of a compiled model
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
-DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {
-    "linux": _linux,
-    "coral": _linux,
-    "fake": lambda entry: FakeBoard(_hardware(entry)),
-}
+# Not "fake": a board in memory keeps what it is given no longer than the command lives.
+DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux, "coral": _linux}

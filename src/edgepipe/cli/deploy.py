@@ -68,7 +68,7 @@ def deploy(
     The board hashes what arrives, arms a guard, switches with one rename, and lets the model answer golden inputs (a bundle's, else
     made-up ones with the answers of this machine). A model that crashes, hangs, needs too much memory, answers wrongly or is slower
     than --slowest-ms is rolled back: exit code 6. So is one that nobody confirms by the deadline. A model that is there already is
-    not sent again.
+    not sent again. Where the inventory has "signing", or the board trusts somebody, only signed models go out: edgepipe sign.
 
     [bold]Examples[/]
 
