@@ -24,6 +24,7 @@ PARTS = (
     "technique_curves",
     "virtual_pi",
     "ssh_uploads",
+    "ssh_evaluations",
     "ssh_identities",
     "ssh_hostile_names",
     "ssh_overhead",
