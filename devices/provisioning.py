@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from edgepipe.devices import smoke_model
 from edgepipe.devices.board_state import BoardState
 from edgepipe.devices.boards.linux import LinuxBoard
+from edgepipe.devices.debs import DebianSite, fetch_debs
 from edgepipe.devices.runtimes import Refusal, RuntimePlan, choose_runtime, program_arch, version_of
-from edgepipe.devices.wheels import WheelSet, fetch
+from edgepipe.devices.wheels import Wheel, WheelSet, fetch
 from edgepipe.documents import parse
 from edgepipe.errors import InfrastructureError, UsageError
 from edgepipe.events import Emit, step
@@ -20,6 +24,8 @@ from edgepipe.events import Emit, step
 CHILD_S = 60.0  # between two signs of life of the agent's child
 FOLLOW_S = 2400.0  # the agent itself ends what hangs before that
 REMOVE_S = 120.0
+NUMPY = ("python3-numpy",)
+PLAIN_NAME = re.compile(r"[^A-Za-z0-9._+-]")  # Debian's file names may hold a %, which a board's would not
 
 
 class Fetch(Protocol):
@@ -31,7 +37,7 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """What was provisioned on a board: the wheels by name with their hashes, and how the first model did."""
+    """What was provisioned on a board: the wheels and Debian packages by name with their hashes, and how the first model did."""
 
     digest: str
     runtime: str
@@ -40,6 +46,7 @@ class Stamp:
     wheels: dict[str, str]
     smoke: dict[str, float | None]
     made_utc: str
+    debs: dict[str, str] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -73,12 +80,7 @@ def plan_for(name: str, state: BoardState) -> RuntimePlan:
     found = choose_runtime(program_arch(state.arch, state.bits), version_of(state.python), glibc)
     if isinstance(found, Refusal):
         raise UsageError(f"{name} can have no runtime", problems=[found.reason], todo=found.todo)
-    if found.system_numpy and not state.numpy:
-        problem = f"there is no wheel of numpy for {state.arch}, and the board has none of its own"
-        raise UsageError(
-            f"{name} can have no runtime yet", problems=[problem], todo="On the board: sudo apt-get install python3-numpy"
-        )
-    return found
+    return replace(found, debian=NUMPY) if found.system_numpy and not state.numpy else found
 
 
 def provision(name: str, board: LinuxBoard, *, upgrade: bool, emit: Emit, fetch: Fetch = fetch) -> Provisioned:
@@ -87,14 +89,20 @@ def provision(name: str, board: LinuxBoard, *, upgrade: bool, emit: Emit, fetch:
     Raises UsageError where there is none for it, InfrastructureError where it cannot be fetched or does not work there; what was
     provisioned before stays then.
     """
-    plan, before = plan_for(name, probe(board)), provisioned(board)
+    return install(name, board, plan_for(name, probe(board)), upgrade=upgrade, emit=emit, fetch=fetch)
+
+
+def install(name: str, board: LinuxBoard, plan: RuntimePlan, *, upgrade: bool, emit: Emit, fetch: Fetch = fetch) -> Provisioned:
+    """Install what `plan` says, as `provision` does."""
+    before = provisioned(board)
     if before and not upgrade and before.requirements == plan.requirements and version_of(before.python) == plan.python:
         return Provisioned(stamp=before, changed=False)
     with step(emit, f"fetch wheels for {name}"):
         wheels = fetch(plan, again=upgrade)
-    if before and before.digest == wheels.digest:
+    debs = _debs(name, board, plan, emit)
+    if before and before.digest == _digest(wheels, debs):
         return Provisioned(stamp=before, changed=False)
-    request = _bring(name, board, plan, wheels, emit)
+    request = _bring(name, board, plan, wheels, debs, emit)
     with step(emit, f"install on {name}") as advance:
         said: dict[str, Any] = {}
         for message in board.follow("provision", request, deadline_s=FOLLOW_S):
@@ -108,7 +116,25 @@ def provision(name: str, board: LinuxBoard, *, upgrade: bool, emit: Emit, fetch:
             f"{name} was not provisioned: {reason}{kept}", todo=f"edgepipe farm probe {name} says what it has."
         )
     stamp = parse(Stamp, said["result"], source="the stamp of the board's runtime", error=InfrastructureError)
-    return Provisioned(stamp=stamp, changed=True, sent_bytes=wheels.size_bytes)
+    return Provisioned(stamp=stamp, changed=True, sent_bytes=wheels.size_bytes + sum(deb.path.stat().st_size for deb in debs))
+
+
+def _debs(name: str, board: LinuxBoard, plan: RuntimePlan, emit: Emit) -> tuple[Wheel, ...]:
+    """Return what the board's Debian lacks of the plan."""
+    if not plan.debian:
+        return ()
+    site = parse(DebianSite, board.ask("debian", {}), source="what the board says of its packages", error=InfrastructureError)
+    if not site.arch:
+        problem = "there is no wheel of numpy for it, it has none of its own, and it is no Debian"
+        raise UsageError(f"{name} can have no runtime yet", problems=[problem], todo="Install numpy on the board.")
+    with step(emit, f"fetch {' '.join(plan.debian)} for {name}"):
+        return fetch_debs(site, plan.debian)
+
+
+def _digest(wheels: WheelSet, debs: Sequence[Wheel]) -> str:
+    """Return what is the same for the same wheels and packages."""
+    known = json.dumps([wheels.digest, sorted(deb.sha256 for deb in debs)])
+    return hashlib.sha256(known.encode()).hexdigest()[:16] if debs else wheels.digest
 
 
 def remove(board: LinuxBoard) -> bool:
@@ -116,19 +142,22 @@ def remove(board: LinuxBoard) -> bool:
     return bool(board.ask("unprovision", {}, deadline_s=REMOVE_S)["removed"])
 
 
-def _bring(name: str, board: LinuxBoard, plan: RuntimePlan, wheels: WheelSet, emit: Emit) -> dict[str, Any]:
+def _bring(name: str, board: LinuxBoard, plan: RuntimePlan, wheels: WheelSet, debs: Sequence[Wheel], emit: Emit) -> dict[str, Any]:
     """Send everything, and return the request that names it."""
+    files = (*wheels.wheels, *debs)
     sent = []
-    total = wheels.size_bytes
+    total = sum(file.path.stat().st_size for file in files)
     with step(emit, f"send {total / 1e6:.1f} MB to {name}", total=total, unit="bytes") as advance:
         done = 0
-        for wheel in wheels.wheels:
-            sent.append({"path": board.bring(wheel.path, wheel.path.name), "name": wheel.path.name, "sha256": wheel.sha256})
-            done += wheel.path.stat().st_size
-            advance(done, wheel.path.name)
+        for file in files:
+            plain = PLAIN_NAME.sub("-", file.path.name)
+            sent.append({"path": board.bring(file.path, plain), "name": plain, "sha256": file.sha256})
+            done += file.path.stat().st_size
+            advance(done, file.path.name)
     return {
-        "digest": wheels.digest,
-        "wheels": sent,
+        "digest": _digest(wheels, debs),
+        "wheels": sent[: len(wheels.wheels)],
+        "debs": sent[len(wheels.wheels) :],
         "requirements": list(plan.requirements),
         "system_numpy": plan.system_numpy,
         "runtime": plan.runtime,

@@ -25,13 +25,17 @@ class RuntimeRow:
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimePlan:
-    """What to fetch for one board: requirements for pip, the tags of wheels that run there, newest first, and its Python."""
+    """What to fetch for one board: requirements for pip, the tags of wheels that run there, newest first, and its Python.
+
+    `debian`: packages that the board's Debian lacks, to be unpacked beside the wheels.
+    """
 
     runtime: str
     requirements: tuple[str, ...]
     platforms: tuple[str, ...]
     python: Version
     system_numpy: bool = False
+    debian: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

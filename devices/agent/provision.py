@@ -3,6 +3,7 @@
 What was provisioned before stays in use until that has worked; a power cut leaves the one or the other.
 """
 
+import glob
 import json
 import os
 import platform
@@ -22,6 +23,21 @@ from .venv import STAMP, stamp
 LONGEST_S = 1800.0  # for pip on a slow card
 SMOKE_S = 300.0
 ENVIRONMENT = {"PIP_CONFIG_FILE": os.devnull, "PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+# Read when the venv's Python starts: Debian's libraries are found where they were unpacked, those first that others need.
+PRELOAD = """\
+import ctypes
+left = {libraries!r}
+while left:
+    failed = []
+    for library in left:
+        try:
+            ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
+        except OSError:
+            failed.append(library)
+    left = failed if len(failed) < len(left) else []
+"""
 
 
 class Failed(Exception):
@@ -53,7 +69,7 @@ def remove(folder: str) -> bool:
 
 
 class Provisioning:
-    """One run. The request has `digest`, `wheels` (path, name, sha256), `requirements`, `system_numpy`, `runtime`, `smoke`."""
+    """One run. The request has `digest`, `wheels` and `debs` (path, name, sha256), `requirements` and more from the host."""
 
     def __init__(self, out: int, request: Message, folder: str) -> None:
         digest = str(request["digest"])
@@ -72,6 +88,7 @@ class Provisioning:
         try:
             pip = self._take_wheels()
             self._make_venv()
+            self._unpack()
             self._install(pip)
             smoke = self._smoke()
             made = self._stamp(smoke)
@@ -88,15 +105,36 @@ class Provisioning:
         os.makedirs(self._wheels)
         pip = ""
         for wheel in self._request["wheels"]:
-            name = os.path.basename(str(wheel["name"]))
-            place = os.path.join(self._wheels, name)
-            shutil.move(wheel["path"], place)
-            if file_sha256(place) != wheel["sha256"]:
-                raise Failed("%s was damaged on its way" % name)
-            pip = place if name.startswith("pip-") else pip
+            place = self._take(wheel)
+            pip = place if os.path.basename(place).startswith("pip-") else pip
         if not pip:
             raise Failed("the host brought no pip")
         return pip
+
+    def _take(self, file: Dict[str, Any]) -> str:
+        name = os.path.basename(str(file["name"]))
+        place = os.path.join(self._wheels, name)
+        shutil.move(file["path"], place)
+        if file_sha256(place) != file["sha256"]:
+            raise Failed("%s was damaged on its way" % name)
+        return place
+
+    def _unpack(self) -> None:
+        """Unpack Debian's packages into the venv, where its Python finds them; nothing of the system changes."""
+        files = [self._take(file) for file in self._request.get("debs", ())]
+        if not files:
+            return
+        self._say("unpacking %d packages" % len(files))
+        place = os.path.join(self._place, "debian")
+        for file in files:
+            self._command(["dpkg-deb", "--extract", file, place], "could not unpack %s" % os.path.basename(file))
+        found = glob.glob(os.path.join(glob.escape(place), "usr/lib/**/*.so.*"), recursive=True)
+        libraries = sorted(path for path in found if not os.path.islink(path) and "python3" not in path)
+        (site,) = glob.glob(os.path.join(glob.escape(self._place), "lib", "python3*", "site-packages"))
+        with open(os.path.join(site, "edgepipe_debian.py"), "w") as module:
+            module.write(PRELOAD.format(libraries=libraries))
+        with open(os.path.join(site, "edgepipe_debian.pth"), "w") as paths:
+            paths.write("%s\nimport edgepipe_debian\n" % os.path.join(place, "usr/lib/python3/dist-packages"))
 
     def _make_venv(self) -> None:
         self._say("making a venv")
@@ -137,6 +175,7 @@ class Provisioning:
             "requirements": list(self._request["requirements"]),
             "python": platform.python_version(),
             "wheels": {wheel["name"]: wheel["sha256"] for wheel in self._request["wheels"]},
+            "debs": {deb["name"]: deb["sha256"] for deb in self._request.get("debs", ())},
             "smoke": smoke,
             "made_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

@@ -12,7 +12,7 @@ import sys
 from time import monotonic
 from typing import Callable, Dict, Optional, Set
 
-from . import conditions, edgetpu, limits, provision, venv
+from . import conditions, debian, edgetpu, limits, provision, venv
 from .child import Child, Outbox
 from .deploying import Deploying
 from .governor import Governor
@@ -77,6 +77,7 @@ class Server:
             "probe": self._probe,
             "provision": self._provision,
             "provisioned": self._provisioned,
+            "debian": lambda message: debian.describe(self._root),
             "unprovision": self._unprovision,
             **self._deploying.commands,
         }

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ensurepip
 import hashlib
 import importlib.util
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from board_trees import plant, python_of
+from debian_archive import Archive, status
 from signatures import make_key, needs_ssh_keygen
 
 from benchmarks.synthetic import _graph, _model, _operator, _tensor
@@ -25,7 +29,7 @@ from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.runtimes import RuntimePlan
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.wheels import Wheel, WheelSet, pip_command
-from edgepipe.errors import InfrastructureError
+from edgepipe.errors import InfrastructureError, UsageError
 from edgepipe.events import Event, Note, silent
 from edgepipe.workflows import farm_boards
 
@@ -135,6 +139,55 @@ def test_a_wheel_that_was_damaged_on_its_way_is_not_installed(board: LinuxBoard,
     with pytest.raises(InfrastructureError, match="damaged on its way"):
         provisioning.provision("board", board, upgrade=False, emit=silent, fetch=wrong)
     assert provisioning.provisioned(board) is None
+
+
+def library(folder: Path, name: str, *needed: str) -> bytes:
+    """A shared library that does nothing but need others."""
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no C compiler; on Debian: apt-get install gcc")
+    made = folder / name
+    command = ["gcc", "-shared", "-x", "c", "-", f"-Wl,-soname,{name}", "-Wl,--no-as-needed", *needed, "-o", str(made)]
+    subprocess.run(command, input=b"", cwd=folder, check=True)
+    return made.read_bytes()
+
+
+def test_what_there_is_no_wheel_of_comes_from_the_boards_debian(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its libraries are found where they were unpacked, also those that others need."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    archive = Archive(tmp_path / "archive", "armhf")
+    below, above = library(tmp_path, "libz-below.so.1"), library(tmp_path, "liba-above.so.3", "-L.", "-l:libz-below.so.1")
+    archive.add("liba-above3", "1", {"usr/lib/a/blas/liba-above.so.3": above, "usr/lib/a/libz-below.so.1": below})
+    module = b"import ctypes; ctypes.CDLL('liba-above.so.3')"
+    archive.add("python3-numpy", "1.24", {"usr/lib/python3/dist-packages/of_debian.py": module}, "liba-above3")
+    plan = RuntimePlan(runtime="litert", requirements=("ai-edge-litert",), platforms=(), python=(3, 11), debian=("python3-numpy",))
+    shelf = Shelf(tmp_path)
+    shelf.start += "import of_debian\n"
+    with archive.serving() as line:
+        tree = plant(tmp_path / "pi2", {"var/lib/dpkg/status": status("armhf"), "etc/apt/sources.list": line})
+        board = LinuxBoard("pi2", LocalTransport(python_of(tree)))
+        board.open()
+        try:
+            done = provisioning.install("pi2", board, plan, upgrade=False, emit=silent, fetch=shelf)
+            again = provisioning.install("pi2", board, plan, upgrade=True, emit=silent, fetch=shelf)
+        finally:
+            board.close()
+    assert sorted(done.stamp.debs) == ["liba-above3_1_armhf.deb", "python3-numpy_1.24_armhf.deb"]
+    assert (done.changed, again.changed) == (True, False)
+
+
+def test_a_board_that_is_no_debian_is_told_so(board: LinuxBoard, tmp_path: Path) -> None:
+    bare = LinuxBoard("bare", LocalTransport(python_of(plant(tmp_path / "bare", {"proc/none": ""}))))
+    board.close()
+    bare.open()
+    plan = RuntimePlan(runtime="litert", requirements=(), platforms=(), python=(3, 11), debian=("python3-numpy",))
+    try:
+        with pytest.raises(UsageError, match="no runtime yet"):
+            provisioning.install("bare", bare, plan, upgrade=False, emit=silent, fetch=Shelf(tmp_path))
+    finally:
+        bare.close()
 
 
 def test_the_model_to_try_is_the_one_that_its_source_says() -> None:
