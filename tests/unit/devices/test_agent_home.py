@@ -26,6 +26,32 @@ def test_a_shorter_signature_leaves_nothing_of_a_longer_one(tmp_path: Path) -> N
     assert raised.value.holder["holder"] == "me"
 
 
+def test_users_with_homes_of_their_own_share_one_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEPIPE_HOME", raising=False)
+    homes = [tmp_path / "root", tmp_path / "edge"]
+    for folder in homes:
+        folder.mkdir()
+    nobody_writes, everybody_writes = tmp_path / "missing", tmp_path
+    shared = [str(nobody_writes), str(everybody_writes)]
+    first = Lock(str(homes[0]), shared)
+    first.sign("root")
+    (homes[1] / "lock").write_text('{"pid": 1, "holder": "somebody of last week"}')
+    with pytest.raises(Busy) as raised:
+        Lock(str(homes[1]), shared)
+    assert raised.value.holder == {}
+    (tmp_path / "edgepipe.lock").chmod(0o444)
+    monkeypatch.setenv("EDGEPIPE_HOME", str(homes[1]))
+    Lock(str(homes[1]), shared)  # a board of its own
+
+
+def test_a_lock_file_that_is_no_file_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEPIPE_HOME", raising=False)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "edgepipe.lock").symlink_to(tmp_path / "elsewhere")
+    Lock(str(tmp_path), [str(tmp_path / "linked")])
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_state_goes_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "deep" / "home"))
     assert home() == str(tmp_path / "deep" / "home")
