@@ -29,9 +29,19 @@ def console() -> Console:
     return Console(width=width, soft_wrap=False, highlight=False)
 
 
+_shown = False
+
+
 def show_json(document: Any) -> None:
     """Print a JSON document on stdout; NaN is refused rather than written."""
+    global _shown
     sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, default=str) + "\n")
+    _shown = True
+
+
+def json_was_shown() -> bool:
+    """Return whether stdout has its one document: an error after it, such as a gate that was missed, goes to stderr alone."""
+    return _shown
 
 
 @contextmanager

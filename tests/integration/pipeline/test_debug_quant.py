@@ -165,3 +165,20 @@ def test_the_ladder_stops_at_the_first_remedy_that_is_good_enough_and_remembers(
     again = edgepipe(*asked, "--max-drop", 100)
     assert again.json["chosen"] == "int8" and again.json["rungs"][0]["cached"]
     assert "TensorFlow" not in again.err, "a ladder that was climbed before needs none"
+
+
+def test_a_recipe_climbs_to_training_where_nothing_cheaper_is_good_enough(
+    poisoned: tuple[Path, dict[int, dict[str, Any]]], edgepipe: Command
+) -> None:
+    """`qat` is the last rung; with a gate that nothing meets, every rung says what it reached or why it makes no sense."""
+    recipe = edgepipe.folder / "recipe.yaml"
+    recipe.write_text(
+        f"schema: 1\nmodel: {{path: {poisoned[0]}/{CHANNEL}.keras}}\ndata: {{train: digits}}\ntarget: mcu\n"
+        "train: {epochs: 1}\nstages:\n  - quantize: {mode: int8}\n"
+    )
+    done = edgepipe("remedy", recipe, "--max-drop", -100, "--json")
+    assert done.code == 1 and "no remedy" in done.err  # and stdout is one document all the same
+    rungs = {each["name"]: each for each in done.json["rungs"]}
+    assert not done.json["chosen"] and not any(each["meets"] for each in rungs.values())
+    assert rungs["qat"]["fits"] and rungs["qat"]["size_bytes"], "trained, made int8, and judged like the others"
+    assert all(each["why_not"] or each["validation"] is not None for each in rungs.values())
