@@ -65,7 +65,7 @@ class Stream:
         self.identity = unidentified(entry)
         self._kept: KeptAnswers | None = None
         self._who: tuple[DeviceIdentity, RuntimeIdentity] | None = None
-        self._earlier = self._breaks = 0
+        self._earlier, self._breaks, self._reached = 0, 0, False
 
     @contextmanager
     def answered(self) -> Iterator[Answered]:
@@ -87,7 +87,7 @@ class Stream:
     def _collect(self) -> None:
         tried = 0
         while True:
-            had = self._done
+            had, self._reached = self._done, False
             try:
                 self._attempt()
                 return
@@ -98,7 +98,7 @@ class Stream:
                     raise
                 if self._done == self._questions.count:
                     return
-                self._breaks += 1
+                self._breaks += self._reached
                 tried = 0 if self._done > had else tried
                 if tried == len(self._waits_s):
                     raise DeviceUnreachable(f"{exc.what}{self._left_words()}", cause=exc.cause) from exc
@@ -109,7 +109,7 @@ class Stream:
     def _attempt(self) -> None:
         """Ask what was not answered yet."""
         with Session(self._entry, stop=self._stop) as session:
-            board, self.identity = session.board, session.identity
+            board, self.identity, self._reached = session.board, session.identity, True
             runtime = board.runtime(self._options)
             kept = self._begin(session.identity, runtime)
             board.push(self._model, self._facts.sha256)
@@ -124,9 +124,10 @@ class Stream:
             self._who = (identity, runtime)
             self._kept = KeptAnswers(cache_dir() / "answers" / f"{self._key(identity, runtime)}.answers")
             self._earlier = len(self._kept)
-        elif self._who != (identity, runtime):
+        elif self._who and self._who != (identity, runtime):
             raise InfrastructureError(
                 f"{self._entry.name} came back as another board, or with another runtime",
+                problems=_differing(self._who, (identity, runtime)),
                 cause="it was exchanged or provisioned meanwhile",
                 todo="Do it again: answers of two boards are not mixed.",
             )
@@ -151,3 +152,8 @@ class Stream:
             self._stop.rest(seconds)
         except Interrupted as exc:
             raise Interrupted(f"stopped{self._left_words()}") from exc
+
+
+def _differing(before: tuple[DeviceIdentity, RuntimeIdentity], now: tuple[DeviceIdentity, RuntimeIdentity]) -> list[str]:
+    one, other = ({**asdict(identity), **asdict(runtime)} for identity, runtime in (before, now))
+    return [f"{key}: {one[key]}, then {other[key]}" for key in one if one[key] != other[key]]

@@ -19,9 +19,11 @@ from sshd import Sshd
 from benchmarks.synthetic import convolution
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.protocols import RunOptions
+from edgepipe.devices.session import Session
 from edgepipe.devices.stopping import Stop
 from edgepipe.devices.streaming import Questions, Stream
-from edgepipe.errors import DeviceUnreachable, ModelRejected
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
+from edgepipe.events import unheard
 from edgepipe.pipeline import scoring
 from edgepipe.pipeline.data import Dataset
 from edgepipe.pipeline.inspect.flatbuffer import read_model
@@ -150,6 +152,17 @@ def test_a_board_that_was_never_there_is_told_at_once(sshd: Sshd, model: Path, d
     with pytest.raises(DeviceUnreachable, match="cannot be reached"):
         accuracy(sshd.entry(), model, dataset, asked)
     assert asked.starts == []
+
+
+def test_answers_of_two_boards_are_not_mixed(sshd: Sshd, model: Path, dataset: Dataset) -> None:
+    facts, asked = read_model(model)[1], Asked(dataset, model).questions()
+    stream = Stream(sshd.entry(), model, facts, asked, options=RunOptions(), stop=Stop(), advance=unheard)
+    with Session(sshd.entry()) as session:
+        runtime = session.board.runtime(RunOptions())
+        stream._begin(session.identity, runtime)
+        with pytest.raises(InfrastructureError, match="as another board") as raised:
+            stream._begin(replace(session.identity, serial="another"), runtime)
+    assert raised.value.problems == (f"serial: {session.identity.serial}, then another",)
 
 
 def test_a_killed_command_goes_on_where_it_was(
