@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -15,6 +16,8 @@ import virtual_pi
 from commandline import Command
 
 from benchmarks.synthetic import convolution
+from benchmarks.virtual_pi import BOARD, SAMPLES, WRONG, labelled
+from benchmarks.virtual_pi import MODEL as KEYWORDS
 from edgepipe.devices import virtual_board
 from edgepipe.documents import read_yaml
 from edgepipe.places import cache_dir
@@ -118,7 +121,9 @@ def test_what_cannot_be_done_is_a_usage_error(edgepipe: Command, arguments: list
 def test_the_page_on_boards_works_word_for_word_with_the_virtual_pi(edgepipe: Command) -> None:
     if reason := virtual_pi.lacks():
         pytest.skip(reason)
-    (edgepipe.folder / "model.tflite").write_bytes(convolution(side=8, channels=4))
+    other, model = edgepipe.folder / "other.tflite", edgepipe.folder / "model.tflite"
+    other.write_bytes(convolution(side=8, channels=4))
+    model.write_bytes((KEYWORDS if KEYWORDS.exists() else other).read_bytes())
     with virtual_pi.lent():
         folder = cache_dir() / "virtual" / "pi-virtual"
         try:
@@ -130,11 +135,29 @@ def test_the_page_on_boards_works_word_for_word_with_the_virtual_pi(edgepipe: Co
             probed, _, measured, _ = said.values()
             assert (probed.json["boards"][0]["state"]["arch"], probed.json["boards"][0]["state"]["bits"]) == ("aarch64", 64)
             assert measured.json["runs"][0]["record"]["device"]["emulated"]
+            if KEYWORDS.exists():
+                keywords_are_deployed_evaluated_and_rolled_back(edgepipe, other, model)
         finally:
             assert edgepipe("farm", "down", "pi-virtual").code == 0
         assert not answers(up.json["port"])
         assert str(folder) not in Path("/proc/mounts").read_text()
         assert not folder.exists()
+
+
+def keywords_are_deployed_evaluated_and_rolled_back(edgepipe: Command, other: Path, model: Path) -> None:
+    """What `benchmarks.virtual_pi` does, on the board that runs already."""
+    there = ("--device", BOARD, "--json")
+    for each in (other, model):
+        deployed = edgepipe("deploy", each, *there, "--yes", "--no-reboot-protection", "--deadline", "300")
+        assert deployed.code == 0, deployed.err
+        assert deployed.json["deployments"][0]["deployed"]["outcome"] == "committed"
+    scored = edgepipe("eval", model, "--data", labelled(model, edgepipe.folder), *there)
+    assert scored.code == 0, scored.err
+    accuracy = scored.json["runs"][0]["record"]["accuracy"]
+    assert accuracy["samples"] == SAMPLES
+    assert abs(accuracy["value"] - (1 - WRONG / SAMPLES)) <= 0.02  # other kernels, so a decision or two may fall otherwise
+    back = edgepipe("rollback", *there)
+    assert back.json["current"] == hashlib.sha256(other.read_bytes()).hexdigest(), back.err
 
 
 def commands_of_the_page(board: str) -> list[str]:
