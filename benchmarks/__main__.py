@@ -32,6 +32,7 @@ PARTS = (
     "ssh_many_boards",
     "lock_races",
     "canary_secrets",
+    "governor_kills",
     "deploy_crash_points",
     "deploy_crash_messages",
     "deploy_full_disk",

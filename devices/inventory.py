@@ -116,7 +116,7 @@ class DeviceEntry:
     """One board of the inventory. With `clock_mhz`, the clock that it is pinned to, a block below it does not count.
 
     `governor`: performance is set while it is measured, where that is allowed, or it is left alone (`keep`). Before each block it
-    may cool down to `cool_below_c`; None: 70, but this machine is not waited for.
+    may cool down to `cool_below_c`; None: 70, but neither this machine nor an emulated board is waited for.
     """
 
     name: str

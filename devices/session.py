@@ -86,7 +86,7 @@ class Session:
 
 def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
     """Return the conditions of a board's blocks: what is asked for, else what the inventory says, else the usual ones."""
-    usual = None if isinstance(entry.transport, LocalLink) else COOL_BELOW_C
+    usual = None if isinstance(entry.transport, LocalLink) or entry.is_virtual else COOL_BELOW_C
     given = entry.cool_below_c if conditions.cool_below_c is None else conditions.cool_below_c
     steady = conditions.steady and entry.governor == "performance"
     return replace(conditions, steady=steady, cool_below_c=usual if given is None else given)

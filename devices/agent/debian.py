@@ -5,11 +5,13 @@
 
 import glob
 import os
+import re
 from base64 import b64encode
 from typing import Any, Dict, Iterator, Tuple
 
 SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/*.list", "etc/apt/sources.list.d/*.sources")
 KEYS = ("etc/apt/trusted.gpg.d/*", "etc/apt/keyrings/*", "usr/share/keyrings/*")
+SECRET = re.compile(r"://[^/\s@]*@")
 MOST_BYTES = 400000  # of keys: an answer is one line of at most 1 MiB
 
 
@@ -24,7 +26,7 @@ def describe(root: str = "/") -> Dict[str, Any]:
     return {
         "arch": packages.get("dpkg", {}).get("Architecture"),
         "installed": {name: fields.get("Version", "") for name, fields in packages.items()},
-        "sources": {path: content.decode(errors="replace") for path, content in _files(root, SOURCES)},
+        "sources": {path: SECRET.sub("://", content.decode(errors="replace")) for path, content in _files(root, SOURCES)},
         "keys": keys,
     }
 

@@ -18,7 +18,7 @@ from .clock import boot_id
 STEADY = "performance"
 # One file for each group of cores that share a clock; older kernels show it for each core only (kernel, admin-guide/pm/cpufreq).
 PATTERNS = ("sys/devices/system/cpu/cpufreq/policy*/scaling_governor", "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
-PATIENCE_S = 2.0  # for the keeper of an agent that has just crashed
+PATIENCE_S = 2.0  # for an agent that has just crashed, and its keeper
 
 
 def files(root: str) -> List[str]:
@@ -78,7 +78,7 @@ class Governor:
         os.close(self._lock)
         self._lock = self._keeper = None
 
-    def _take_lock(self, patience_s: float = 0.0) -> bool:
+    def _take_lock(self, patience_s: float) -> bool:
         """Take the note's lock, which this agent and its keeper share; False where another's has it."""
         handle, end = os.open(self._note, os.O_RDWR | os.O_CREAT, 0o644), time.monotonic() + patience_s
         while True:
@@ -94,7 +94,7 @@ class Governor:
                 return True
 
     def _put_back_what_was_left(self) -> None:
-        if os.path.exists(self._note) and self._take_lock():
+        if os.path.exists(self._note) and os.path.getsize(self._note) and self._take_lock(PATIENCE_S):
             self.restore()
 
     def _write_note(self, before: Dict[str, str]) -> None:
@@ -113,8 +113,9 @@ class Governor:
             return
         if note["boot"] == boot_id():
             for path, value in note["before"].items():
-                if _read(path) == STEADY:
-                    _write(path, value)
+                if _read(path) in (STEADY, ""):
+                    with contextlib.suppress(OSError):  # the others shall have theirs
+                        _write(path, value)
         os.ftruncate(self._lock, 0)
 
 

@@ -101,9 +101,11 @@ def test_a_boards_paths_lead_nowhere_else(tmp_path: Path, archive: Archive) -> N
 
 def test_a_board_describes_itself_within_one_line(tmp_path: Path) -> None:
     tree = plant(tmp_path, {"var/lib/dpkg/status": status("armhf", libc6="2.36"), KEYRING: "key"})
-    plant(tree, {"usr/share/keyrings/z-large.gpg": "x" * 500_000, "etc/apt/sources.list.d/pi.list": "deb …"})
+    plant(
+        tree, {"usr/share/keyrings/z-large.gpg": "x" * 500_000, "etc/apt/sources.list.d/pi.list": "deb https://me:canary@deb.pi/ x"}
+    )
     found = debian.describe(str(tree))
     assert (found["arch"], found["installed"]) == ("armhf", {"dpkg": "1.21", "libc6": "2.36"})
     assert {path: b64decode(key) for path, key in found["keys"].items()} == {KEYRING: b"key"}
-    assert list(found["sources"]) == ["etc/apt/sources.list.d/pi.list"]
+    assert found["sources"] == {"etc/apt/sources.list.d/pi.list": "deb https://deb.pi/ x"}  # no password leaves the board
     assert debian.describe(str(tmp_path / "nowhere")) == {"arch": None, "installed": {}, "sources": {}, "keys": {}}

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from board_trees import CORAL_DEV_BOARD, PI4, THROTTLED_PI4, plant
 
+from benchmarks import governor_kills
 from edgepipe.devices.agent.conditions import cool_down, snapshot
 from edgepipe.devices.agent.governor import Governor, is_settable
 
@@ -179,6 +180,11 @@ def test_a_note_of_another_boot_or_half_a_note_changes_nothing(tmp_path: Path, b
     (tmp_path / "governor.json").write_text(note.replace("POLICY", str(board / POLICY)))
     Governor(str(tmp_path), str(board))
     assert governor_of(board) == "performance"
+
+
+def test_a_slice_of_the_campaign_of_kills_leaves_no_governor_changed(tmp_path: Path) -> None:
+    figures = governor_kills.measure(tmp_path, 25, seed=2)
+    assert (figures["agents_killed"], figures["governors_left_changed"]) == (25, 0)
 
 
 def test_a_board_without_frequencies_has_nothing_to_set(tmp_path: Path) -> None:

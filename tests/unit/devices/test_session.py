@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgepipe.devices.connect import connect
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, SerialLink
-from edgepipe.devices.session import Session
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SerialLink, SshLink
+from edgepipe.devices.protocols import Conditions
+from edgepipe.devices.session import Session, wished
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
 from edgepipe.facts import ModelFacts
@@ -115,3 +117,22 @@ def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> N
 def test_a_board_that_this_version_does_not_know_is_named() -> None:
     with pytest.raises(InventoryError, match='no board "mcu" yet'):
         connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=FakeLink()))
+
+
+@pytest.mark.parametrize(
+    ("entry", "asked", "wanted"),
+    [
+        ({}, {}, (True, 70.0)),
+        ({"governor": "keep", "cool_below_c": 55.0}, {}, (False, 55.0)),
+        ({"cool_below_c": 55.0}, {"steady": False, "cool_below_c": 60.0}, (False, 60.0)),
+        ({"emulated": True}, {}, (True, None)),
+        ({"transport": LocalLink()}, {}, (True, None)),
+    ],
+)
+def test_what_is_asked_for_goes_before_the_inventory_and_that_before_the_usual(
+    entry: dict[str, Any], asked: dict[str, Any], wanted: tuple[bool, float | None]
+) -> None:
+    link = SshLink(host="pi4.lab", user="edge", host_key="ssh-ed25519 AAAA")
+    fields = {"name": "pi4", "board": "linux", "target": "pi", "transport": link, **entry}
+    found = wished(DeviceEntry(**fields), Conditions(**asked))
+    assert (found.steady, found.cool_below_c) == wanted
