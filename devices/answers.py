@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import time
-from typing import BinaryIO
 
 from edgepipe.errors import DeviceBusy
 from edgepipe.places import storage_errors
@@ -27,7 +29,7 @@ class KeptAnswers:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _sweep(path.parent)
-            self._file = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -44,17 +46,29 @@ class KeptAnswers:
     def __iter__(self) -> Iterator[tuple[bytes, ...]]:
         """Yield each answer's outputs, from the first on."""
         self._end = 0
-        with self._path.open("rb") as file:
-            while body := _next(file):
-                self._end = file.tell()
-                yield _outputs(body)
+        while body := self._next():
+            self._end += HEAD.size + len(body)
+            yield _outputs(body)
+
+    def _next(self) -> bytes:
+        """Return the next answer's bytes, b"" where there are none, or not all of them, or others."""
+        self._file.seek(self._end)
+        head = self._file.read(HEAD.size)
+        if len(head) < HEAD.size:
+            return b""
+        size, crc = HEAD.unpack(head)
+        if size > os.fstat(self._file.fileno()).st_size:  # damaged, and not to be made room for
+            return b""
+        body = self._file.read(size)
+        return body if len(body) == size and zlib.crc32(body) == crc else b""
 
     def add(self, outputs: Sequence[bytes]) -> None:
-        """Keep the next answer."""
+        """Keep the next answer, whole or not at all. Raises StorageError."""
         body = COUNT.pack(len(outputs)) + b"".join(LENGTH.pack(len(output)) for output in outputs) + b"".join(outputs)
+        data = HEAD.pack(len(body), zlib.crc32(body)) + body
         with storage_errors(self._path):
-            self._file.write(HEAD.pack(len(body), zlib.crc32(body)) + body)
-            self._file.flush()
+            if self._file.write(data) != len(data):  # the rest did not fit; what is half there is dropped by who opens it next
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._count += 1
 
     def close(self) -> None:
@@ -66,16 +80,6 @@ class KeptAnswers:
         with storage_errors(self._path):
             self._path.unlink(missing_ok=True)
         self.close()
-
-
-def _next(file: BinaryIO) -> bytes:
-    """Return the next answer's bytes, b"" where there are none, or not all of them, or others."""
-    head = file.read(HEAD.size)
-    if len(head) < HEAD.size:
-        return b""
-    size, crc = HEAD.unpack(head)
-    body = file.read(size)
-    return body if len(body) == size and zlib.crc32(body) == crc else b""
 
 
 def _outputs(body: bytes) -> tuple[bytes, ...]:
@@ -91,5 +95,6 @@ def _outputs(body: bytes) -> tuple[bytes, ...]:
 
 def _sweep(folder: Path) -> None:
     for path in folder.glob("*.answers"):
-        if time() - path.stat().st_mtime > KEPT_S:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # whoever it belonged to has just forgotten it
+            if time() - path.stat().st_mtime > KEPT_S:
+                path.unlink()

@@ -53,7 +53,7 @@ def bench(
         tpu_mac_share=mac_share(model, facts),
         emit=emit,
     )
-    return side_by_side(entries, task.run, words=became, keep=keep)
+    return side_by_side(entries, task.run, words=became, keep=keep, emit=emit)
 
 
 @dataclass(frozen=True, kw_only=True)

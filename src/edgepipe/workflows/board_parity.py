@@ -60,7 +60,7 @@ def board_parity(
     question = asked(content, facts, inputs, deadline_s, emit)
     here = [answers(question, runtime, emit) for runtime in Runtime if runtime in runtimes]
     exam = _Exam(model=model, facts=facts, question=question, here=here, options=placed, emit=emit)
-    boards = side_by_side(entries, exam.sit, words=lambda board: board.reason or "done")
+    boards = side_by_side(entries, exam.sit, words=lambda board: board.reason or "done", emit=emit)
     return BoardParity(
         model_sha256=facts.sha256,
         samples=len(question.samples),

@@ -64,7 +64,7 @@ def evaluate_all(
     """
     entries = select(load_inventory(inventory), device)
     exam = _Exam(model, dataset, options, entries, emit)
-    return side_by_side(entries, exam.sit_or_fail, words=became, keep=keep)
+    return side_by_side(entries, exam.sit_or_fail, words=became, keep=keep, emit=emit)
 
 
 class _Exam:

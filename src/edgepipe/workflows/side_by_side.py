@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import Interrupted, Terminated
-from edgepipe.events import Emit, Progress, StepFinished, StepStarted
+from edgepipe.events import Emit, Note, Progress, StepFinished, StepStarted, silent
 
 R = TypeVar("R")
 FAREWELL_S = 8.0  # for boards that are told to stop; one that does not answer frees itself by its own deadline
@@ -58,6 +58,7 @@ def side_by_side(
     *,
     words: Callable[[R], str],
     keep: Callable[[R], None] = drop,
+    emit: Emit = silent,
 ) -> tuple[R, ...]:
     """Run on all boards at the same time and return their results in order; `keep` is given each as soon as it is there.
 
@@ -74,6 +75,8 @@ def side_by_side(
             over.wait()
     except (KeyboardInterrupt, Terminated) as exc:
         crew.stop.ask()
+        if not all(over.is_set() for over in overs):
+            emit(Note(text="stopping; once more Ctrl-C waits for no board"))
         end = monotonic() + FAREWELL_S
         for over in overs:
             over.wait(max(0.0, end - monotonic()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -75,6 +77,23 @@ def test_two_processes_do_not_collect_the_same_answers(tmp_path: Path) -> None:
         KeptAnswers(tmp_path / "board.answers")
     first.forget()
     assert kept(tmp_path / "board.answers") == []
+
+
+def test_a_disk_that_fills_up_costs_the_answer_that_did_not_fit(tmp_path: Path) -> None:
+    path, answers = tmp_path / "board.answers", some(6)
+    written(path, answers[:3])
+    most = path.stat().st_size + 5
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from edgepipe.devices.answers import KeptAnswers\n"
+        "from edgepipe.errors import StorageError; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"answers = KeptAnswers(Path({str(path)!r})); resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))\n"
+        "try: answers.add((b'more than five bytes',))\n"
+        "except StorageError: sys.exit(len(answers))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 3
+    assert kept(path) == answers[:3]
+    written(path, answers[3:])
+    assert kept(path) == answers
 
 
 def test_what_nobody_went_on_with_for_a_month_is_deleted(tmp_path: Path) -> None:
