@@ -104,7 +104,7 @@ def accuracy_words(record: RunRecord) -> str:
 
 def edge_tpu_words(record: RunRecord) -> str:
     """'98.2 % of the multiply-accumulates on the Edge TPU; its delegate loads in 2.81 s'; "" for a run without one."""
-    if record.runtime.delegate != "edgetpu":
+    if record.runtime.delegate != "edgetpu" or not good_blocks(record):
         return ""
     loading = _median([block.delegate_ns for block in good_blocks(record)])
     delegate = "" if loading is None else f"; its delegate loads in {words.time(loading)}"

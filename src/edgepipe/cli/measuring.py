@@ -20,7 +20,12 @@ Inventory = Annotated[
     Path | None,
     typer.Option(help="The inventory of boards.", show_default="EDGEPIPE_INVENTORY, ./farm_inventory.yaml, ~/.config/edgepipe"),
 ]
-Runtime = Annotated[str, typer.Option(help="What runs the model: litert, or tflm, whose answers are a microcontroller's.")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What runs the model: litert; tflite where a board has only that; tflm, whose answers are a microcontroller's."
+    ),
+]
 Delegate = Annotated[
     str,
     typer.Option(

@@ -54,8 +54,9 @@ def test_the_share_and_the_delegates_time_stand_in_each(share: float | None, wor
         assert "its delegate loads in 2.81 s" in text
 
 
-def test_a_run_without_one_speaks_of_none() -> None:
+def test_a_run_without_one_or_without_a_block_speaks_of_none() -> None:
     plain = record("xnnpack", None)
     plain = dataclasses.replace(plain, blocks=(dataclasses.replace(plain.blocks[0], delegate_ns=None),))
-    for text in every_form(plain):
+    failed = dataclasses.replace(record("edgetpu", None), outcome=RunOutcome.INFRA, reason="no library", blocks=())
+    for text in (*every_form(plain), *every_form(failed)):
         assert "Edge TPU" not in text
