@@ -6,6 +6,7 @@ replaced by its twin (`keras_twins`), the weights are copied, and both models ar
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from edgepipe.errors import UnsupportedModel
@@ -77,12 +78,26 @@ def _copy_graph(model: Any, problems: list[str]) -> Any:
         twin = twins[id(node.operation)]
         if twin is None:
             continue
-        given = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
-        results = twin(*keras.tree.map_structure(mapped, list(node.arguments.args)), **keras.tree.map_structure(mapped, given))
+        given = keras.tree.map_structure(mapped, _asked_for(node))
+        results = twin(*keras.tree.map_structure(mapped, list(node.arguments.args)), **given)
         for old, new in zip(node.outputs, keras.tree.flatten(results), strict=True):
             tensors[id(old)] = new
     outputs = [tensors[id(tensor)] for tensor in model.outputs]
     return tf_keras.Model(_one_or_all(inputs), _one_or_all(outputs), name=model.name)
+
+
+def _asked_for(node: Any) -> dict[str, Any]:
+    """Return the keywords that a layer was called with.
+
+    Keras 3 notes the default of `training` as well, which would hold for good in Keras 2: dropout that never drops, augmentation that
+    never ends. Only a False that the layer's own default is not, a part kept frozen, was asked for.
+    """
+    given = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
+    if "training" in given:
+        usual = inspect.signature(node.operation.call).parameters.get("training")
+        if given["training"] or usual is None or usual.default is False:
+            del given["training"]
+    return given
 
 
 def _name(tensor: Any) -> str:
@@ -149,6 +164,8 @@ def difference(theirs: list[Any], ours: list[Any], *, name: str) -> float | None
                 cause="its training diverged, and left weights that are no numbers",
                 todo="Train it again with a lower learning rate.",
             )
+        if a.shape != b.shape:
+            return float("inf")
         worst = float(np.maximum(worst, np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(a))))))
         varied |= bool(np.max(np.ptp(a, axis=0)) > 0)
     return worst if varied or not worst <= TOLERANCE else None

@@ -13,6 +13,7 @@ Twin: TypeAlias = Callable[..., Tensor]  # takes what the Keras 3 layer takes
 # Settings that Keras 2 layers do not know and that change nothing of what a layer computes once its weights are copied.
 HARMLESS = {
     "autocast",
+    "fill_mode",  # of a Resizing, for the border that pad_to_aspect_ratio makes
     "flash_attention",
     "lora_alpha",
     "lora_rank",
@@ -23,6 +24,7 @@ HARMLESS = {
     "renorm_momentum",
     "seed",
     "synchronized",
+    "value_range",  # of a RandomContrast, which does nothing to what a trained model is asked
 }
 BASE = {"name", "trainable", "dtype", "batch_input_shape"}
 
@@ -138,7 +140,7 @@ def layer(old: Any) -> Twin:
     if formula is not None:
         config["activation"] = "linear"
     known = _parameters(cls)
-    lost = [f"{key}={value}" for key, value in config.items() if key not in known | HARMLESS and value not in (None, False, 0)]
+    lost = [f"{key}={value}" for key, value in config.items() if key not in known | HARMLESS and not _neutral(key, value)]
     if lost:
         raise NoTwin(f"a {kind} layer with {', '.join(lost)[:200]}")
     try:
@@ -148,6 +150,12 @@ def layer(old: Any) -> Twin:
     if formula is None:
         return cast(Twin, made)
     return lambda *tensors, **keywords: formula(made(*tensors, **keywords))
+
+
+def _neutral(key: str, value: Any) -> bool:
+    """Whether a setting that Keras 2 has no name for says what Keras 2 does anyway."""
+    ones = key == "dilation_rate" and isinstance(value, list | tuple) and set(value) == {1}
+    return ones or value in (None, False, 0) or (key, value) == ("data_format", "channels_last")
 
 
 def _made(cls: Any, config: dict[str, Any]) -> Any:

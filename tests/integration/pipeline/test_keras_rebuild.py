@@ -25,6 +25,68 @@ def test_the_copy_is_the_same_and_every_permuted_weight_is_noticed(name: str) ->
     assert seen["weight_tensors"] >= 6
 
 
+NEWER_SETTINGS = """
+import keras
+from edgepipe.pipeline.keras_rebuild import rebuild
+layers = keras.layers
+x = keras.Input((16, 16, 3))
+y = layers.RandomBrightness(0.1)(layers.RandomFlip()(layers.RandomContrast(0.2)(layers.RandomZoom(0.1)(x))))
+y = layers.CenterCrop(8, 8)(layers.Resizing(12, 12)(y))
+y = layers.SpatialDropout2D(0.1)(layers.Conv2D(4, 3)(y))
+y = layers.ZeroPadding1D(1)(layers.Reshape((36, 4))(y))
+y = layers.Conv3DTranspose(2, 2)(layers.Reshape((2, 19, 4, 1))(y))
+model = rebuild(keras.Model(x, layers.Flatten()(y)), print)
+print("as before:", model.count_params() > 0)
+"""
+
+
+def test_a_setting_that_keras_2_has_no_name_for_is_no_hindrance_where_it_does_the_same() -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", NEWER_SETTINGS], env=environment, capture_output=True, text=True, timeout=300)
+    assert "as before: True" in done.stdout, done.stderr
+
+
+TRAINING = """
+import keras
+import numpy as np
+from edgepipe.pipeline.keras_rebuild import rebuild
+frozen = keras.Sequential([keras.Input((64,)), keras.layers.BatchNormalization(momentum=0.5)], name="frozen")
+x = keras.Input((64,))
+y = keras.layers.Dropout(0.5)(keras.layers.BatchNormalization(momentum=0.5)(frozen(x, training=False)))
+model = rebuild(keras.Model(x, y), print)
+noise = np.random.default_rng(0).normal(3, 2, (32, 64)).astype("float32")
+answers = [np.asarray(model(noise, training=training)) for training in (False, True)]
+print("dropped:", [float(np.mean(each == 0)) for each in answers])
+print("moved:", [bool(np.any(np.asarray(layer.moving_mean))) for layer in (model.get_layer("frozen").layers[-1], model.layers[2])])
+"""
+
+
+def test_in_training_the_copy_drops_and_normalises_as_the_model_did_and_frozen_parts_stay_frozen() -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", TRAINING], env=environment, capture_output=True, text=True, timeout=300)
+    never, half = json.loads(done.stdout.split("dropped: ")[1].splitlines()[0])
+    assert never == 0 and 0.4 < half < 0.6
+    assert "moved: [False, True]" in done.stdout
+
+
+RANDOM_CROP = """
+import keras
+from edgepipe.errors import UnsupportedModel
+from edgepipe.pipeline.keras_rebuild import rebuild
+x = keras.Input((16, 16, 3))
+try:
+    rebuild(keras.Model(x, keras.layers.RandomCrop(8, 8)(x)), print)
+except UnsupportedModel as exc:
+    print(exc)
+"""
+
+
+def test_a_layer_that_gives_another_shape_in_keras_2_is_refused() -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", RANDOM_CROP], env=environment, capture_output=True, text=True, timeout=300)
+    assert "computes something else" in done.stdout, done.stderr
+
+
 UNKNOWN = """
 import keras
 from edgepipe.errors import UnsupportedModel
