@@ -89,8 +89,8 @@ def _copy_graph(model: Any, problems: list[str]) -> Any:
 def _asked_for(node: Any) -> dict[str, Any]:
     """Return the keywords that a layer was called with.
 
-    Keras 3 notes the default of `training` as well, which would hold for good in Keras 2: dropout that never drops, augmentation that
-    never ends. Only a False that the layer's own default is not, a part kept frozen, was asked for.
+    Keras 3 notes the default of `training` as well, which would hold for good in Keras 2: dropout that never drops,
+    augmentation that never ends. Only a False that the layer's own default is not, a part kept frozen, was asked for.
     """
     given = {key: value for key, value in node.arguments.kwargs.items() if value is not None}
     if "training" in given:
