@@ -26,6 +26,8 @@ HARMLESS = {
     "synchronized",
     "value_range",  # of a RandomContrast, which does nothing to what a trained model is asked
 }
+# Settings that only layers of Keras 3 have, and that change what these compute where they are on.
+NEWER = frozenset({"antialias", "pad_to_aspect_ratio", "rms_scaling", "sliding_window", "use_gate"})
 BASE = {"name", "trainable", "dtype", "batch_input_shape"}
 
 

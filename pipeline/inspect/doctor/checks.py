@@ -12,7 +12,7 @@ from edgepipe.pipeline.inspect.doctor.codes import finding
 from edgepipe.pipeline.inspect.doctor.lowering import Lowered
 from edgepipe.pipeline.inspect.doctor.network import Network
 from edgepipe.pipeline.inspect.doctor.techniques import SEES_FLOAT, UNROUNDED, steps_beyond
-from edgepipe.pipeline.keras_twins import OPERATIONS
+from edgepipe.pipeline.keras_twins import NEWER, OPERATIONS
 from edgepipe.pipeline.targets import Target
 
 SCALES_ITSELF = ("Rescaling", "Normalization", "BatchNormalization")
@@ -57,6 +57,8 @@ def unknown(patient: Patient) -> Iterator[Finding]:
         name = layer.call.kind.removeprefix("op:")
         if layer.call.kind != name and name[0].isupper() and name not in OPERATIONS:  # a class of Keras 3
             yield finding("EP107", f"keras.ops.{name} has no twin in Keras 2", layer=layer.call.path)
+        elif newer := [key for key in sorted(NEWER) if layer.call.settings.get(key)]:
+            yield finding("EP107", f"{layer.call.kind} has no {' and no '.join(newer)} in Keras 2", layer=layer.call.path)
         elif not layer.known:
             yield finding(
                 "EP104", f"{layer.call.kind} is not in the doctor's table, or its settings are not", layer=layer.call.path

@@ -73,9 +73,9 @@ CODES: dict[str, Explanation] = {
         _code(
             "EP107",
             ERROR,
-            "an operation that Keras 2 does not have",
-            "TF-MOT works on Keras 2, so a Keras 3 model is built again there, part by part. For this operation on tensors"
-            " there is nothing to build it from.",
+            "an operation or a setting that Keras 2 does not have",
+            "TF-MOT works on Keras 2, so a Keras 3 model is built again there, part by part. For this operation on tensors,"
+            " or this setting of a layer, there is nothing to build it from.",
             "keras.ops.top_k(x, 3)",
             "Leave it to the code around the model, or write it in arithmetic and the older layers.",
         ),

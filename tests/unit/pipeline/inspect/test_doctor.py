@@ -131,6 +131,16 @@ def test_each_thing_is_found_where_it_is(examined: Examine, code: str) -> None:
     assert found[0].what and found[0].why and found[0].fix
 
 
+def test_a_setting_that_only_keras_3_has_is_told_before_the_bridge_finds_it(examined: Examine) -> None:
+    sharp = {"height": 4, "width": 4, "interpolation": "bilinear", "data_format": "channels_last"}
+    found = examined(chain(entry(8, 8, 2), layer("Resizing", **sharp, antialias=True), conv())).findings
+    assert [(each.layer, each.what) for each in found if each.code == "EP107"] == [
+        ("resizing", "Resizing has no antialias in Keras 2")
+    ]
+    plain = examined(chain(entry(8, 8, 2), layer("Resizing", **sharp, antialias=False), conv()))
+    assert "EP107" not in {each.code for each in plain.findings}
+
+
 def test_every_code_has_a_model_that_has_it() -> None:
     assert SICK.keys() | ELSEWHERE == CODES.keys()
 
