@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,12 +37,14 @@ from fault_proxy import Faults, proxy_to
 from sshd import Sshd, descendants, make_key, running
 
 LONGEST_S = 180.0
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.03
 DEVICE = ("--device", "board")
 VERBS: dict[str, tuple[str, ...]] = {
     "bench": ("bench", "MODEL", *DEVICE, "--blocks", "1"),
     "bench --json": ("bench", "MODEL", *DEVICE, "--blocks", "1", "--json"),
     "eval": ("eval", "MODEL", "--data", "DATA", *DEVICE),
+    "parity": ("parity", "MODEL", *DEVICE, "--samples", "3"),
+    "sign": ("sign", "OTHER", "--key", "SIGNING", "--version", "2"),
     "deploy": ("deploy", "MODEL", *DEVICE, "--yes", "--no-reboot-protection"),
     "deploy --no-confirm": ("deploy", "OTHER", *DEVICE, "--yes", "--no-reboot-protection", "--no-confirm", "--json"),
     "confirm": ("confirm", *DEVICE),
@@ -54,6 +56,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "farm status": ("farm", "status", "board", "--json"),
     "farm add": ("farm", "add", "new", "--ssh", "WHERE", "--key", "KEY", "--yes"),
 }
+# In trouble, those that do no more than these before and after they connect are left out.
+IN_TROUBLE = ("bench --json", "eval", "deploy", "confirm", "rollback", "farm probe", "farm provision", "farm status", "farm add")
+ALL_VERBS = ("in good order", "models are signed")
 AFTERWARDS = (("report", "--to", "report.html", "--to", "report.md", "--to", "report.json"), ("report",))
 
 
@@ -79,12 +84,13 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One kind of trouble. `transport` overrides the inventory, `server` is for sshd_config, `faults` are the network's.
+    """One kind of trouble. `transport` and `signing` are for the inventory, `server` for sshd_config, `faults` are the network's.
 
     `signal_after_s` interrupts the command; `variables` are those that it is given beside the secret ones, None takes one away.
     """
 
     transport: Mapping[str, object] = field(default_factory=dict)
+    signing: str | None = None  # the file of a key
     server: str = ""
     faults: Faults | None = None
     signal_after_s: float | None = None
@@ -103,7 +109,7 @@ class Stage:
     codes: Counter[str] = field(default_factory=Counter)
     found: list[str] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
-    processes: set[int] = field(default_factory=set)
+    processes: dict[tuple[int, str], bytes] = field(default_factory=dict)  # what was seen of each, and in which part
     _files_seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -116,7 +122,7 @@ class Stage:
         for name in ("results", "cache", "tmp", "home"):
             (self.host / name).mkdir(parents=True, exist_ok=True)
         places = {"EDGEPIPE_RESULTS": "results", "XDG_CACHE_HOME": "cache", "TMPDIR": "tmp", "HOME": "home"}
-        given = {**os.environ, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        given = {**os.environ, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONFAULTHANDLER": "1"}
         given |= {name: str(self.host / place) for name, place in places.items()}
         given |= {secret.name: secret.value for secret in self.secrets if secret.name.isupper()}
         for name, value in scene.variables.items():
@@ -136,7 +142,12 @@ class Stage:
         if scene.signal_after_s is not None:
             time.sleep(scene.signal_after_s)
             process.send_signal(scene.number)
-        out, err = process.communicate(timeout=LONGEST_S)
+        try:
+            out, err = process.communicate(timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # at which Python says where it stands
+            out, err = process.communicate()
+            self.bugs.append(f"{what}: still runs after {LONGEST_S:g} s: {err.decode(errors='replace')[-4000:]}")
         over.set()
         watcher.join()
         self.commands += 1
@@ -178,8 +189,8 @@ class Stage:
     def _look_at_process(self, pid: int, part: str, what: str) -> None:
         with suppress(OSError):
             content = Path(f"/proc/{pid}/{part}").read_bytes()
-            self.processes.add(pid)
-            if content:
+            if self.processes.get((pid, part)) != content:
+                self.processes[pid, part] = content
                 self.look(content, f"{what}: {part} of a process")
 
 
@@ -201,6 +212,8 @@ def scenes(folder: Path, talk: str) -> dict[str, Scene]:
         "a Python whose name is secret": Scene(transport={"python": f"/no/{_piece(folder)}/python"}),
         "cut early": Scene(faults=Faults(reset_at=3000)),
         "cut late": Scene(faults=Faults(reset_at=9000, backwards=True)),
+        "models are signed": Scene(signing=str(folder / "keys" / "signing")),
+        "a key to sign with that has a passphrase": Scene(signing=str(folder / "keys" / "locked_signing")),
         "Ctrl-C": Scene(signal_after_s=1.0),
         "SIGTERM": Scene(signal_after_s=1.2, number=signal.SIGTERM),
     }
@@ -221,10 +234,16 @@ def stage(folder: Path, seed: int) -> Iterator[Stage]:
     path = Secret("PATH_TOKEN", rng.randbytes(8).hex())
     wrong = Secret.variable("wrong passphrase", rng)
     make_key(keys / "locked", "ed25519", passphrase=secrets[0].value)
-    for name in ("stranger", "other"):
+    make_key(keys / "locked_signing", "ed25519", passphrase=secrets[1].value)
+    for name in ("stranger", "other", "signing"):
         make_key(keys / name, "ed25519")
     (keys / "broken").write_text("\n".join((keys / "stranger").read_text().splitlines()[:3]) + "\n")
-    for name in ("locked", "stranger"):  # what stands in the first lines is the same in every key, or public
+    for name in (
+        "locked",
+        "stranger",
+        "signing",
+        "locked_signing",
+    ):  # what stands in the first lines is the same in every key, or public
         secrets += [Secret(f"the key {name}", line) for line in (keys / name).read_text().splitlines()[3:-1]]
     secrets += [path, wrong]
     (keys / "path").write_text(path.value)
@@ -247,9 +266,11 @@ def act(there: Stage, scene: Scene, name: str, verbs: Iterable[str]) -> None:
         fields |= {"host_key": link.host_key, "python": link.python, **scene.transport}
         there.host.mkdir(exist_ok=True)
         words = {"MODEL": "good.tflite", "OTHER": "other.tflite", "DATA": "test.npz", "KEY": str(fields["key"])}
+        words["SIGNING"] = scene.signing or str(there.folder / "keys" / "signing")
         words["WHERE"] = f"{link.user}@{link.host}:{fields['port']}"
         for verb in verbs:
             entry = {"board": "linux", "target": "host", "transport": fields}
+            entry |= {"signing": {"key": scene.signing}} if scene.signing else {}
             (there.host / "farm_inventory.yaml").write_text(json.dumps({"schema": 1, "devices": {"board": entry}}))
             there.run([words.get(word, word) for word in VERBS[verb]], scene, f"{name}: {verb}", server)
 
@@ -284,29 +305,42 @@ def controls(there: Stage, server_says: str) -> dict[str, bool]:
     }
 
 
-def measure(folder: Path, seed: int, *, only: Sequence[str] = (), verbs: Sequence[str] = tuple(VERBS)) -> dict[str, object]:
+def measure(
+    folder: Path,
+    seed: int,
+    *,
+    only: Sequence[str] = (),
+    verbs: Sequence[str] = tuple(VERBS),
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, object]:
     """Play the scenes, all unless `only` some, with these verbs, and return what was found."""
     with stage(folder, seed) as there:
         _models(there.host)
         talk = str(folder / "keys" / "talk")
         played = {name: scene for name, scene in scenes(folder, talk).items() if not only or name in only}
         for name, scene in played.items():
-            act(there, scene, name, verbs)
+            act(there, scene, name, [verb for verb in verbs if verb in IN_TROUBLE or name in ALL_VERBS])
+            say(f"{name}: {there.commands} commands so far, {len(there.found)} secrets, {len(there.bugs)} bugs")
         for words in AFTERWARDS:
             there.run(words, Scene(), "afterwards: report", None)
         sings = controls(there, talk)
     return {
         "scenes": list(played),
         "verbs": list(verbs),
+        "verbs_in_trouble": [verb for verb in verbs if verb in IN_TROUBLE],
         "commands": there.commands,
         "exit_codes": dict(sorted(there.codes.items())),
-        "internal_errors": there.bugs,
+        "internal_errors_and_hangs": there.bugs,
         "secrets_planted": len(there.secrets),
-        "processes_looked_at": len(there.processes),
+        "processes_looked_at": len({pid for pid, _ in there.processes}),
         "files_looked_at": len(there._files_seen),
         "secrets_found": sorted(set(there.found)),
         "would_have_been_found": sings,
     }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main(given: list[str] | None = None) -> None:
@@ -316,7 +350,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", default=[], metavar="SCENE")
     options = parser.parse_args(given)
     with tempfile.TemporaryDirectory(prefix="edgepipe-canary-") as folder:
-        figures = {**measure(Path(folder) / "stage", options.seed, only=options.only), "seed": options.seed}
+        figures = {**measure(Path(folder) / "stage", options.seed, only=options.only, say=_say), "seed": options.seed}
     print(json.dumps(figures, indent=2))
     if not options.only:
         print(result.write("canary_secrets", "python -m benchmarks.canary_secrets", figures))

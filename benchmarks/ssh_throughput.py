@@ -110,7 +110,10 @@ def lines(folder: Path, bits_per_s: float) -> Iterator[Lines]:
 
 
 def measure(folder: Path, pairs: int, seed: int, size: int = BYTES, bits_per_s: float = BITS_PER_S) -> dict[str, object]:
-    """Return the times of both, in turns A B B A, and what each needs for a file of one byte."""
+    """Return the times of both, in turns A B B A; the shares are of what remains without the time of a file of one byte.
+
+    That is for scp the start of a process and a session, for edgepipe what it asks the board before and after a file.
+    """
     taken: dict[str, list[float]] = {"edgepipe": [], "scp": []}
     tiny: dict[str, list[float]] = {"edgepipe": [], "scp": []}
     small, source = folder / "small", folder / "ten.tflite"
@@ -120,9 +123,11 @@ def measure(folder: Path, pairs: int, seed: int, size: int = BYTES, bits_per_s: 
         for index in range(pairs):
             source.write_bytes(random.Random(f"{seed} {index}").randbytes(size))
             for name in list(ways) if index % 2 == 0 else list(ways)[::-1]:
-                tiny[name].append(ways[name](small))  # the first one starts what serves the others
+                ways[name](small)  # the first one of all starts what serves the others
+                tiny[name].append(ways[name](small))
                 taken[name].append(ways[name](source))
-    shares = [theirs / ours for ours, theirs in zip(taken["edgepipe"], taken["scp"], strict=True)]
+    wire = {name: [whole - one for whole, one in zip(taken[name], tiny[name], strict=True)] for name in ways}
+    shares = [theirs / ours for ours, theirs in zip(wire["edgepipe"], wire["scp"], strict=True)]
     return {
         "bytes": size,
         "bits_per_s": bits_per_s,

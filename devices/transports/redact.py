@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,16 +15,22 @@ SHOWN = "[redacted]"
 
 
 class Redactor:
-    """Replaces every known secret; longer ones first, so that none is left behind in pieces."""
+    """Replaces every known secret, as it is and as Python or JSON quote it; longer ones first, so that none is left in pieces."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= SHORTEST}, key=len, reverse=True)
+        written = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        self._secrets = sorted(written, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
-        """Return the text without its secrets."""
+        """Return the text without its secrets. Redact first and cut then: half a secret is not known."""
         for secret in self._secrets:
             text = text.replace(secret, SHOWN)
         return text
+
+
+def _forms(secret: str) -> set[str]:
+    as_bytes = secret.encode(errors="surrogateescape")
+    return {secret, repr(secret)[1:-1], repr(as_bytes)[2:-1], json.dumps(secret)[1:-1], as_bytes.decode(errors="replace")}
 
 
 def redactor(key: Path | None, environment: Mapping[str, str] = os.environ) -> Redactor:

@@ -72,7 +72,7 @@ class SshChannel:
 
     def _ended(self) -> DeviceUnreachable:
         """Return the error that says how the program ended."""
-        last = self._link.redact(self._tail.decode(errors="replace").strip().rpartition("\n")[2][:400])
+        last = self._link.redact(self._tail.decode(errors="replace").strip().rpartition("\n")[2])[:400]
         if self._channel.status_event.wait(1.0) and self._channel.exit_status >= 0:
             return DeviceUnreachable(
                 f"{self._what} on {self._link.name} ended with exit code {self._channel.exit_status}", cause=last

@@ -161,7 +161,7 @@ def heard(arrivals: SshChannel, link: Link, deadline_s: float) -> Message:
         answer = decode(line)
     except ValueError as exc:
         raise DeviceUnreachable(
-            f"{link.name} said something that is no answer: {link.redact(repr(line[:60]))}",
+            f"{link.name} said something that is no answer: {link.redact(line.decode(errors='replace'))[:60]!r}",
             cause="a login script there writes to standard output",
         ) from exc
     if "error" in answer:
