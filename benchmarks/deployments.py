@@ -101,9 +101,10 @@ def current(home: Path) -> str | None:
     link = home / "slots" / "current"
     if not link.is_symlink():
         return None
-    sha256 = hashlib.sha256((link / "model.tflite").read_bytes()).hexdigest()
-    assert link.resolve().name == f"sha256-{sha256}", "current names another model than it holds"
-    assert json.loads((link / "manifest.json").read_text())["sha256"] == sha256
+    place = link.resolve()  # once, as an application does: it may be switched between two looks
+    sha256 = hashlib.sha256((place / "model.tflite").read_bytes()).hexdigest()
+    assert place.name == f"sha256-{sha256}", "current names another model than it holds"
+    assert json.loads((place / "manifest.json").read_text())["sha256"] == sha256
     return sha256
 
 

@@ -109,7 +109,7 @@ def test_a_dead_board_costs_its_own_row_only(edgepipe: Command) -> None:
         (["add", "pi", "--ssh", "me@pi", "--label", "lab"], "KEY=VALUE"),
         (["up", "pi-virtul"], 'Perhaps you meant "pi-virtual"'),
         (["remove", "pi"], "cannot read|no device"),
-        (["provision", "local", "--upgrade", "--remove"], "exclude each other"),
+        (["provision", "local", "--upgrade", "--remove"], "takes away what --upgrade"),
     ],
 )
 def test_what_cannot_be_done_is_a_usage_error(edgepipe: Command, arguments: list[str], words: str) -> None:
