@@ -16,6 +16,7 @@ from edgepipe.errors import DeviceUnreachable
 
 LOG = "edgepipe.paramiko"
 DEAD_PEER_MS = 30_000  # bytes that the other side's kernel did not acknowledge for so long: it is gone (tcp(7), TCP_USER_TIMEOUT)
+GRACE_S = 0.5  # on top of a deadline, for what ends when the connection is closed
 WINDOW_BYTES = 1 << 20  # the most that a channel's other side may say before somebody reads it
 
 
@@ -143,7 +144,16 @@ def words(exc: Exception) -> str:
 
 
 def run_within(link: Link, seconds: float, doing: str, call: Callable[[], None]) -> None:
-    """Call `call` under a deadline where the connection still stands; what goes wrong no longer matters."""
-    if link.is_alive:
+    """Call `call` under a deadline where the connection still stands; what goes wrong no longer matters.
+
+    In a thread that may be left behind: paramiko waits without a limit for a lock that a Ctrl-C in the wrong moment left taken.
+    """
+
+    def work() -> None:
         with suppress(DeviceUnreachable), link.within(seconds, doing):
             call()
+
+    if link.is_alive:
+        thread = threading.Thread(target=work, name=f"farewell {link.name}", daemon=True)
+        thread.start()
+        thread.join(seconds + GRACE_S)

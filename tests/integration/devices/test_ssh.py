@@ -255,6 +255,18 @@ class TestSessions:
         transport._link.close()  # as a killed host would: no goodbye, but the socket is closed
         _eventually_free(sshd, within_s=SOON)
 
+    def test_a_lock_that_an_interrupt_left_taken_does_not_keep_the_command_from_ending(self, sshd: Sshd) -> None:
+        transport = SshTransport("board", sshd.link())
+        board = LinuxBoard("board", transport)
+        board.open()
+        assert transport._link is not None
+        transport._link.transport.clear_to_send_lock.acquire()  # as a signal between paramiko's acquire and its try does
+        closing = threading.Thread(target=board.close, daemon=True)
+        closing.start()
+        closing.join(SOON)
+        assert not closing.is_alive()
+        _eventually_free(sshd, within_s=SOON)
+
 
 class TestWhatIsSaid:
     def test_a_slice_of_the_campaign_of_hostile_names(self, tmp_path: Path, sshd: Sshd) -> None:
