@@ -1,0 +1,107 @@
+/* CONV_2D: every output channel sees a window of the picture, all its channels or a group of them.
+ *
+ * Weights are (outputs, height, width, inputs). Rows of a window that are neighbours in memory are summed in one go.
+ */
+#include <stddef.h>
+
+#include "kernels.h"
+#include "channels.h"
+#include "window.h"
+
+enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 3, DILATION_X = 4, DILATION_Y = 5 };
+
+typedef struct {
+    channel_scaling scaling;
+    window over;
+    int32_t batches;
+    int32_t inputs;
+    int32_t outputs;
+    int32_t group_inputs;
+    int32_t group_outputs;
+} convolution;
+
+static window_options options_of(preparation *at, const tensor *weights) {
+    flat_file *file = at->file;
+    window_options found = {
+        flat_u8_or(file, at->options, PADDING, 0),
+        {flat_i32_or(file, at->options, STRIDE_Y, 0), flat_i32_or(file, at->options, STRIDE_X, 0)},
+        {flat_i32_or(file, at->options, DILATION_Y, 1), flat_i32_or(file, at->options, DILATION_X, 1)},
+        {weights->dims[1], weights->dims[2]},
+    };
+    return found;
+}
+
+static bool prepare(preparation *at) {
+    tensor input, weights, output;
+    window over;
+    if (!int8_pair(at, &input, &output) || !input_tensor(at, 1, &weights)) return false;
+    if (weights.rank != 4) return unsupported(at, "weights must have four dimensions");
+    window_options options = options_of(at, &weights);
+    if (!window_of(at, &options, &input, &output, &over)) return false;
+    int32_t group_inputs = weights.dims[3];
+    int32_t groups = input.dims[3] / group_inputs;
+    if (input.dims[3] % group_inputs != 0 || weights.dims[0] != output.dims[3] || output.dims[3] % groups != 0)
+        return unsupported(at, "the channels of input, weights and output do not agree");
+    if (!good_bias(at, 2, output.dims[3])) return false;
+    uint8_t activation = flat_u8_or(at->file, at->options, ACTIVATION, 0);
+    convolution *it = claim_scaled(at, sizeof(convolution), &input, &weights, &output, 0, activation);
+    if (it == NULL) return false;
+    it->over = over;
+    it->batches = input.dims[0];
+    it->inputs = input.dims[3];
+    it->outputs = output.dims[3];
+    it->group_inputs = group_inputs;
+    it->group_outputs = output.dims[3] / groups;
+    return true;
+}
+
+/* One row of a window: taps that are neighbours, when all channels are seen, are one run. */
+static int32_t row_sum(const convolution *it, const int8_t *row, const int8_t *weights, taps across) {
+    int32_t offset = it->scaling.input_offset;
+    int32_t count = it->group_inputs;
+    int32_t step = it->over.x.dilation * it->inputs;
+    const int8_t *from = row + across.start * it->inputs + across.first * step;
+    weights += across.first * count;
+    if (step == count) return dot(from, weights, (across.end - across.first) * count, offset);
+    int32_t sum = 0;
+    for (int32_t tap = across.first; tap < across.end; tap++, from += step, weights += count) {
+        sum = wrap_add(sum, dot(from, weights, count, offset));
+    }
+    return sum;
+}
+
+static void one_pixel(const convolution *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
+                      int8_t *output) {
+    const span *y = &it->over.y;
+    const span *x = &it->over.x;
+    int32_t row_bytes = x->input * it->inputs;
+    int32_t weight_row = x->size * it->group_inputs;
+    for (int32_t channel = 0; channel < it->outputs; channel++, weights += y->size * weight_row) {
+        const int8_t *group = picture + channel / it->group_outputs * it->group_inputs;
+        int32_t sum = 0;
+        for (int32_t tap = down.first; tap < down.end; tap++) {
+            const int8_t *row = group + (down.start + tap * y->dilation) * row_bytes;
+            sum = wrap_add(sum, row_sum(it, row, weights + tap * weight_row, across));
+        }
+        output[channel] = scaled_output(&it->scaling, channel, wrap_add(sum, bias_at(biases, channel)));
+    }
+}
+
+static void run(const running *now) {
+    const convolution *it = now->settings;
+    const int8_t *picture = input_bytes(now, 0);
+    const int8_t *weights = input_bytes(now, 1);
+    const uint8_t *biases = input_bytes(now, 2);
+    int8_t *output = output_bytes(now, 0);
+    const span *y = &it->over.y;
+    const span *x = &it->over.x;
+    for (int32_t batch = 0; batch < it->batches; batch++, picture += y->input * x->input * it->inputs) {
+        for (int32_t row = 0; row < y->output; row++) {
+            for (int32_t column = 0; column < x->output; column++, output += it->outputs) {
+                one_pixel(it, picture, weights, biases, taps_at(y, row), taps_at(x, column), output);
+            }
+        }
+    }
+}
+
+const kernel CONV_2D = {{"CONV_2D", 3, 1, 8}, prepare, run};

@@ -1,0 +1,87 @@
+/* DEPTHWISE_CONV_2D: every output channel sees one channel of the picture. Weights are (1, height, width, outputs). */
+#include <stddef.h>
+
+#include "kernels.h"
+#include "channels.h"
+#include "window.h"
+
+enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 4, DILATION_X = 5, DILATION_Y = 6 };
+
+typedef struct {
+    channel_scaling scaling;
+    window over;
+    int32_t batches;
+    int32_t inputs;
+    int32_t outputs;
+} depthwise;
+
+static window_options options_of(preparation *at, const tensor *weights) {
+    flat_file *file = at->file;
+    window_options found = {
+        flat_u8_or(file, at->options, PADDING, 0),
+        {flat_i32_or(file, at->options, STRIDE_Y, 0), flat_i32_or(file, at->options, STRIDE_X, 0)},
+        {flat_i32_or(file, at->options, DILATION_Y, 1), flat_i32_or(file, at->options, DILATION_X, 1)},
+        {weights->dims[1], weights->dims[2]},
+    };
+    return found;
+}
+
+static bool prepare(preparation *at) {
+    tensor input, weights, output;
+    window over;
+    if (!int8_pair(at, &input, &output) || !input_tensor(at, 1, &weights)) return false;
+    if (weights.rank != 4 || weights.dims[0] != 1) return unsupported(at, "weights must have four dimensions, the first of them 1");
+    window_options options = options_of(at, &weights);
+    if (!window_of(at, &options, &input, &output, &over)) return false;
+    if (weights.dims[3] != output.dims[3] || output.dims[3] % input.dims[3] != 0)
+        return unsupported(at, "the channels of input, weights and output do not agree");
+    if (!good_bias(at, 2, output.dims[3])) return false;
+    uint8_t activation = flat_u8_or(at->file, at->options, ACTIVATION, 0);
+    depthwise *it = claim_scaled(at, sizeof(depthwise), &input, &weights, &output, 3, activation);
+    if (it == NULL) return false;
+    it->over = over;
+    it->batches = input.dims[0];
+    it->inputs = input.dims[3];
+    it->outputs = output.dims[3];
+    return true;
+}
+
+static int32_t window_sum(const depthwise *it, const int8_t *channel, const int8_t *weights, taps down, taps across) {
+    const span *y = &it->over.y;
+    const span *x = &it->over.x;
+    uint32_t sum = 0;
+    for (int32_t row = down.first; row < down.end; row++) {
+        const int8_t *from = channel + (down.start + row * y->dilation) * x->input * it->inputs;
+        const int8_t *with = weights + row * x->size * it->outputs;
+        for (int32_t tap = across.first; tap < across.end; tap++) {
+            int32_t value = from[(across.start + tap * x->dilation) * it->inputs] + it->scaling.input_offset;
+            sum += (uint32_t)(with[tap * it->outputs] * value);
+        }
+    }
+    return (int32_t)sum;
+}
+
+static void run(const running *now) {
+    const depthwise *it = now->settings;
+    const int8_t *picture = input_bytes(now, 0);
+    const int8_t *weights = input_bytes(now, 1);
+    const uint8_t *biases = input_bytes(now, 2);
+    int8_t *output = output_bytes(now, 0);
+    const span *y = &it->over.y;
+    const span *x = &it->over.x;
+    int32_t multiplier = it->outputs / it->inputs;
+    for (int32_t batch = 0; batch < it->batches; batch++, picture += y->input * x->input * it->inputs) {
+        for (int32_t row = 0; row < y->output; row++) {
+            taps down = taps_at(y, row);
+            for (int32_t column = 0; column < x->output; column++) {
+                taps across = taps_at(x, column);
+                for (int32_t channel = 0; channel < it->outputs; channel++) {
+                    int32_t sum = window_sum(it, picture + channel / multiplier, weights + channel, down, across);
+                    *output++ = scaled_output(&it->scaling, channel, wrap_add(sum, bias_at(biases, channel)));
+                }
+            }
+        }
+    }
+}
+
+const kernel DEPTHWISE_CONV_2D = {{"DEPTHWISE_CONV_2D", 4, 1, 7}, prepare, run};

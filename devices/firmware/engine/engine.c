@@ -1,0 +1,86 @@
+/* The built-in int8 engine, loaded and running: the calls of engine.h that a firmware makes after engine_load(). */
+#include <stddef.h>
+
+#include "state.h"
+
+const char *engine_name(void) {
+    return "edgepipe-int8";
+}
+
+const engine_operator *engine_operator_at(uint32_t index) {
+    return index < kernel_count ? &kernels[index]->is : NULL;
+}
+
+/* Loading has checked every position that is read from here on. */
+static const tensor_record *numbered(const engine *it, uint32_t numbers, uint32_t index) {
+    int32_t number = read_i32(it->model + numbers + 4 * index);
+    return number < 0 ? NULL : &tensors_of(it)[number];
+}
+
+static uint8_t *bytes_of(const engine *it, const tensor_record *record) {
+    return it->arena + record->place;
+}
+
+const void *input_bytes(const running *now, uint32_t index) {
+    const tensor_record *record = index < now->input_count ? numbered(now->of, now->inputs, index) : NULL;
+    if (record == NULL) return NULL;
+    return record->constant ? now->of->model + record->place : bytes_of(now->of, record);
+}
+
+void *output_bytes(const running *now, uint32_t index) {
+    return bytes_of(now->of, numbered(now->of, now->outputs, index));
+}
+
+static engine_tensor port_of(const engine *it, uint32_t numbers, uint32_t index) {
+    const tensor_record *record = numbered(it, numbers, index);
+    engine_error error = {ENGINE_OK, -1, -1, 0, 0, ""};
+    flat_file file = {it->model, UINT32_MAX, false};
+    preparation at = {&file, (engine *)(uintptr_t)it, &error, 0, {0, 0}, {0, 0}};
+    tensor described;
+    describe_tensor(&at, (uint32_t)read_i32(it->model + numbers + 4 * index), &described);
+    engine_tensor port = {bytes_of(it, record), record->bytes, described.type, described.scale, described.zero_point};
+    return port;
+}
+
+uint32_t engine_input_count(const engine *loaded) {
+    return loaded->inputs.count;
+}
+
+uint32_t engine_output_count(const engine *loaded) {
+    return loaded->outputs.count;
+}
+
+engine_tensor engine_input(const engine *loaded, uint32_t index) {
+    return port_of(loaded, loaded->inputs.at, index);
+}
+
+engine_tensor engine_output(const engine *loaded, uint32_t index) {
+    return port_of(loaded, loaded->outputs.at, index);
+}
+
+uint32_t engine_step_count(const engine *loaded) {
+    return loaded->step_count;
+}
+
+uint32_t engine_step_ticks(const engine *loaded, uint32_t step) {
+    return steps_of(loaded)[step].ticks;
+}
+
+const engine_operator *engine_step_operator(const engine *loaded, uint32_t step) {
+    return &kernels[steps_of(loaded)[step].kernel]->is;
+}
+
+uint32_t engine_arena_used(const engine *loaded) {
+    return loaded->lost_bytes + loaded->used_bytes;
+}
+
+void engine_invoke(engine *loaded) {
+    step_record *steps = steps_of(loaded);
+    for (uint32_t index = 0; index < loaded->step_count; index++) {
+        step_record *step = &steps[index];
+        running now = {loaded, loaded->arena + step->settings, step->inputs, step->outputs, step->input_count, step->output_count};
+        uint32_t start = loaded->now ? loaded->now(loaded->port) : 0;
+        kernels[step->kernel]->run(&now);
+        if (loaded->now) step->ticks = loaded->now(loaded->port) - start;
+    }
+}

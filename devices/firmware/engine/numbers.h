@@ -1,0 +1,69 @@
+/* Fixed-point arithmetic: how int8 networks scale their sums, exact to the bit with TensorFlow Lite's reference kernels.
+ *
+ * A real factor is kept as multiplier * 2^(shift - 31), with the multiplier in [2^30, 2^31). Scaling rounds twice, as gemmlowp's
+ * SaturatingRoundingDoublingHighMul and RoundingDivideByPOT do: half up after the multiplication, half away from zero after the
+ * division. Overflow of 32 bits wraps, as it does in those kernels' builds.
+ */
+#ifndef ENGINE_NUMBERS_H
+#define ENGINE_NUMBERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+_Static_assert(-1 >> 1 == -1, "right shifts of negative numbers must keep the sign");
+
+typedef struct {
+    int32_t multiplier;
+    int32_t shift;
+} factor;
+
+typedef struct {
+    int32_t low;
+    int32_t high;
+} bounds;
+
+/* Turn a real factor into fixed point; false where it is negative, infinite, not a number, or 2^30 and more. Below 2^-32: 0. */
+bool factor_of(double real, factor *found);
+
+/* Round half away from zero; false where the result is outside `limits`. */
+bool round_into(double real, bounds limits, int32_t *found);
+
+/* What an int8 output may be after a fused activation (ActivationFunctionType: 0 none, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6);
+ * false for other activations, or where the limit cannot be told in 32 bits. */
+bool activation_bounds(uint8_t activation, float scale, int32_t zero_point, bounds *found);
+
+static inline int32_t wrap_add(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
+static inline int32_t wrap_sub(int32_t a, int32_t b) {
+    return (int32_t)((uint32_t)a - (uint32_t)b);
+}
+
+static inline int32_t shift_left(int32_t value, int32_t by) {
+    return (int32_t)((uint32_t)value << by);
+}
+
+/* value / 2^by, rounded half away from zero; by in 0..31. */
+static inline int32_t divide_by_power(int32_t value, int32_t by) {
+    int32_t mask = (int32_t)((1u << by) - 1u);
+    int32_t threshold = (mask >> 1) + (value < 0);
+    return (value >> by) + ((value & mask) > threshold);
+}
+
+/* a * b / 2^31, rounded half up; not for a == b == -2^31. */
+static inline int32_t high_product(int32_t a, int32_t b) {
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+static inline int32_t scale_by(int32_t value, int32_t multiplier, int32_t shift) {
+    int32_t left = shift > 0 ? shift : 0;
+    int32_t right = shift > 0 ? 0 : -shift;
+    return divide_by_power(high_product(shift_left(value, left), multiplier), right);
+}
+
+static inline int8_t clamp(int32_t value, bounds limits) {
+    return (int8_t)(value < limits.low ? limits.low : value > limits.high ? limits.high : value);
+}
+
+#endif
