@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check
-SOURCES := $(shell find src pipeline devices reports -name '*.py' -o -name '*.jinja' 2>/dev/null)
+SOURCES := $(shell find src pipeline devices reports -name '*.py' -o -name '*.jinja' -o -name '*.[ch]' -o -name '*.ld' 2>/dev/null)
 
 .PHONY: demo test check bench format system clean
 .DELETE_ON_ERROR:

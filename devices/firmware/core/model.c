@@ -1,0 +1,81 @@
+/* One model at a time stands between the two buffers of the port. */
+#include "core/model.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "port/port.h"
+
+static engine *loaded;
+static uint32_t written_bytes[MODEL_INPUTS_MAX];
+
+static void inputs_are_stale(void)
+{
+    memset(written_bytes, 0, sizeof written_bytes);
+}
+
+enum model_result model_load(uint32_t model_bytes, engine_error *error)
+{
+    const engine_clock clock = {.now = port_window_ticks, .port = NULL};
+    const struct port_memory *memory = &PORT_MEMORY;
+    model_unload();
+    engine *fresh = engine_load(memory->model, model_bytes, memory->arena, memory->arena_bytes, clock, error);
+    if (fresh == NULL) {
+        return MODEL_REFUSED;
+    }
+    if (engine_input_count(fresh) > MODEL_INPUTS_MAX) {
+        *error = (engine_error){.status = ENGINE_UNSUPPORTED, .operator_index = -1, .reason = "it has more than 16 inputs"};
+        return MODEL_REFUSED;
+    }
+    loaded = fresh;
+    inputs_are_stale();
+    return MODEL_OK;
+}
+
+void model_unload(void)
+{
+    loaded = NULL;
+}
+
+const engine *model_loaded(void)
+{
+    return loaded;
+}
+
+enum model_result model_write(uint32_t input, uint32_t offset, const uint8_t *bytes, uint32_t count)
+{
+    if (loaded == NULL) {
+        return MODEL_NONE;
+    }
+    if (input >= engine_input_count(loaded)) {
+        return MODEL_NO_SUCH_PART;
+    }
+    engine_tensor tensor = engine_input(loaded, input);
+    if (offset > written_bytes[input] || count > tensor.bytes - offset) {
+        return MODEL_NO_SUCH_PART;
+    }
+    if (count != 0u) {
+        memcpy((uint8_t *)tensor.data + offset, bytes, count);
+    }
+    if (offset + count > written_bytes[input]) {
+        written_bytes[input] = offset + count;
+    }
+    return MODEL_OK;
+}
+
+enum model_result model_run(uint64_t *ticks)
+{
+    if (loaded == NULL) {
+        return MODEL_NONE;
+    }
+    for (uint32_t i = 0; i < engine_input_count(loaded); i++) {
+        if (written_bytes[i] != engine_input(loaded, i).bytes) {
+            return MODEL_INPUT_MISSING;
+        }
+    }
+    port_window_open();
+    engine_invoke(loaded);
+    *ticks = port_window_close();
+    inputs_are_stale();
+    return MODEL_OK;
+}

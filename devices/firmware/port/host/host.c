@@ -1,0 +1,155 @@
+/* The host as a board: the line is standard input and output, for tests and fuzzing. SIGUSR1 is its reset button. */
+#define _GNU_SOURCE
+#include "port/port.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODEL_BYTES (1u << 20)
+#define ARENA_BYTES (1u << 18)
+#define SAMPLES_BYTES (1u << 15)
+#define LINE_BYTES 4096u
+#define KEPT "EDGEPIPE_KEPT_MEMORY" /* the descriptor of what a reset keeps */
+#define KEPT_DESCRIPTOR 100
+#define NS_PER_S 1000000000u
+
+static PORT_KEPT _Alignas(16) uint8_t model[MODEL_BYTES];
+static _Alignas(16) uint8_t arena[ARENA_BYTES];
+static uint8_t samples[SAMPLES_BYTES];
+static uint8_t outgoing[LINE_BYTES];
+static uint32_t outgoing_count;
+static uint8_t incoming[LINE_BYTES];
+static uint32_t incoming_first, incoming_end;
+static uint64_t started_at, opened_at;
+
+/* The linker's names for the bounds of what is PORT_KEPT. */
+extern uint8_t __start_noinit[], __stop_noinit[];
+
+const struct port_facts PORT_FACTS = {
+    .board = "host", .cpu = "host", .serial = "host", .clock_hz = NS_PER_S, .window_bytes = LINE_BYTES, .emulated = true};
+const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
+
+/* Write all bytes, or end: there is nobody on the other side. */
+static void put_all(int to, const uint8_t *bytes, size_t count)
+{
+    while (count != 0u) {
+        const ssize_t written = write(to, bytes, count);
+        if (written < 0 && errno != EINTR) {
+            _exit(1);
+        }
+        bytes += written > 0 ? written : 0;
+        count -= written > 0 ? (size_t)written : 0u;
+    }
+}
+
+/* Keep what a reset keeps, and become a new process. Calls only what a signal handler may call. */
+_Noreturn static void start_anew(int unused)
+{
+    static char name[] = "edgepipe-host";
+    static char kept[] = KEPT "=1";
+    char *arguments[] = {name, NULL};
+    char *environment[] = {kept, NULL};
+    (void)unused;
+    if (lseek(KEPT_DESCRIPTOR, 0, SEEK_SET) == 0) {
+        put_all(KEPT_DESCRIPTOR, __start_noinit, (size_t)(__stop_noinit - __start_noinit));
+    }
+    execve("/proc/self/exe", arguments, environment);
+    _exit(1);
+}
+
+/* Take over what the process before this one kept; the first one has nothing. */
+static void remember(void)
+{
+    if (getenv(KEPT) == NULL) {
+        const int memory = memfd_create("kept", 0);
+        (void)dup2(memory, KEPT_DESCRIPTOR);
+        return;
+    }
+    (void)lseek(KEPT_DESCRIPTOR, 0, SEEK_SET);
+    for (uint8_t *to = __start_noinit; to < __stop_noinit;) {
+        const ssize_t count = read(KEPT_DESCRIPTOR, to, (size_t)(__stop_noinit - to));
+        if (count <= 0) {
+            break;
+        }
+        to += count;
+    }
+}
+
+uint64_t port_ticks(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec - started_at;
+}
+
+void port_begin(void)
+{
+    struct sigaction action = {.sa_handler = start_anew, .sa_flags = SA_NODEFER};
+    sigset_t none;
+    remember();
+    started_at = port_ticks();
+    sigemptyset(&none);
+    sigaction(SIGUSR1, &action, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* a process that a handler started begins with its signal blocked */
+}
+
+static void flush(void)
+{
+    put_all(STDOUT_FILENO, outgoing, outgoing_count);
+    outgoing_count = 0;
+}
+
+uint8_t port_read(void)
+{
+    if (incoming_first == incoming_end) {
+        ssize_t count;
+        flush();
+        do {
+            count = read(STDIN_FILENO, incoming, sizeof incoming);
+        } while (count < 0 && errno == EINTR);
+        if (count <= 0) {
+            exit(0);
+        }
+        incoming_first = 0;
+        incoming_end = (uint32_t)count;
+    }
+    return incoming[incoming_first++];
+}
+
+void port_write(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (outgoing_count == LINE_BYTES) {
+            flush();
+        }
+        outgoing[outgoing_count++] = bytes[i];
+    }
+}
+
+
+void port_window_open(void)
+{
+    opened_at = port_ticks();
+}
+
+uint32_t port_window_ticks(void *unused)
+{
+    (void)unused;
+    return (uint32_t)((port_ticks() - opened_at) & UINT32_MAX);
+}
+
+uint64_t port_window_close(void)
+{
+    return port_ticks() - opened_at;
+}
+
+_Noreturn void port_reset(void)
+{
+    flush();
+    start_anew(0);
+}

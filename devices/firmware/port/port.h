@@ -1,0 +1,60 @@
+/* What a board must offer to the firmware: a line, a clock, memory, and a marked window to measure in.
+
+   A port is one folder, under 150 lines: nothing here waits for anything but the line's next byte, and nothing has a deadline,
+   which is the host's affair. A watchdog, where there is one, is the port's own and is fed in port_read(). */
+#ifndef EDGEPIPE_PORT_H
+#define EDGEPIPE_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What stays as it is when the board is reset, where its memory does. */
+#define PORT_KEPT __attribute__((section("noinit")))
+
+struct port_facts {
+    const char *board;     /* the name of the board or the machine */
+    const char *cpu;
+    const char *serial;    /* what tells it from its sisters */
+    uint32_t clock_hz;     /* of the ticks below */
+    uint32_t window_bytes; /* what the line may bring while nobody reads it */
+    bool emulated;
+};
+
+struct port_memory {
+    uint8_t *model; /* starts at a multiple of 16 */
+    uint32_t model_bytes;
+    uint8_t *arena; /* starts at a multiple of 16 */
+    uint32_t arena_bytes;
+    uint8_t *samples; /* what the text protocol loads */
+    uint32_t samples_bytes;
+};
+
+extern const struct port_facts PORT_FACTS;
+extern const struct port_memory PORT_MEMORY;
+
+/* Set up the line and the clock. */
+void port_begin(void);
+
+/* Return the line's next byte; waits for it. */
+uint8_t port_read(void);
+
+/* Write to the line; returns when the bytes are on their way. */
+void port_write(const uint8_t *bytes, uint32_t count);
+
+/* Ticks since the board started. */
+uint64_t port_ticks(void);
+
+/* Open the measured window: everything that could interrupt it is masked, the clock and its wraps are cleared, the marker pin
+   is raised. Nothing reads the line until it is closed. */
+void port_window_open(void);
+
+/* Ticks since the window was opened, modulo 2^32. */
+uint32_t port_window_ticks(void *unused);
+
+/* Lower the marker, close the window, and return its ticks. */
+uint64_t port_window_close(void);
+
+/* Start anew, as the reset button does. Does not return. */
+_Noreturn void port_reset(void);
+
+#endif

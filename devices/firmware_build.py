@@ -1,0 +1,159 @@
+"""The firmware, built from the sources that come with edgepipe: once for each port and each change of a source."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+
+from edgepipe.errors import InfrastructureError, UsageError
+from edgepipe.places import cache_dir, storage_errors
+
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
+COMMON_FOLDERS = ("frame", "core", "text", "engine")
+CORTEX_M = ("-mthumb", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "--specs=nosys.specs", "-Wl,--gc-sections")
+COMPILE_S = 300.0
+
+
+class PortStatus(StrEnum):
+    """How far a port was tried; only what runs counts for figures."""
+
+    RUN = "run"  # tests run it
+    COMPILED = "compiled"  # tests build it
+    UNTESTED = "untested"  # an example
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A range of a board's addresses."""
+
+    origin: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirmwarePort:
+    """What the firmware is built with for one board: `folders` below devices/firmware/port, `package` is Debian's of `compiler`."""
+
+    name: str
+    status: PortStatus
+    folders: tuple[str, ...]
+    compiler: str = "arm-none-eabi-gcc"
+    package: str = "gcc-arm-none-eabi and libnewlib-arm-none-eabi"
+    flags: tuple[str, ...] = ()
+
+
+def _mps(name: str, cpu: str, cpu_flags: tuple[str, ...], clock_hz: int, uart: int, code: Region, ram: Region) -> FirmwarePort:
+    """Return the port of one of the boards that QEMU emulates."""
+    defines = (f'-DBOARD_NAME="{name}"', f'-DCPU_NAME="{cpu}"', f"-DCLOCK_HZ={clock_hz}u", f"-DUART0_ADDRESS={uart:#x}u")
+    places = {"CODE": code, "RAM": ram}
+    linked = [
+        f"-Wl,--defsym={key}_ORIGIN={place.origin:#x},--defsym={key}_LENGTH={place.size_bytes:#x}" for key, place in places.items()
+    ]
+    return FirmwarePort(
+        name=name,
+        status=PortStatus.RUN,
+        folders=("mps2", "cortex_m"),
+        flags=(*CORTEX_M, f"-mcpu={cpu}", *cpu_flags, *defines, *linked),
+    )
+
+
+MIB = 1 << 20
+MPS2_CODE, MPS2_RAM = Region(origin=0, size_bytes=4 * MIB), Region(origin=0x2000_0000, size_bytes=4 * MIB)
+HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+HARD_FLOAT_V5 = ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
+# The addresses and clocks of the machines are those of QEMU 7.2, hw/arm/mps2.c and mps2-tz.c.
+PORTS = {
+    port.name: port
+    for port in (
+        FirmwarePort(name="host", status=PortStatus.RUN, folders=("host",), compiler="gcc", package="gcc"),
+        _mps("mps2-an385", "cortex-m3", (), 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
+        _mps("mps2-an386", "cortex-m4", HARD_FLOAT, 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
+        _mps("mps2-an500", "cortex-m7", HARD_FLOAT_V5, 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
+        _mps(
+            "mps2-an505",
+            "cortex-m33",
+            HARD_FLOAT_V5,
+            20_000_000,
+            0x5020_0000,
+            Region(origin=0x1000_0000, size_bytes=4 * MIB),
+            Region(origin=0x3800_0000, size_bytes=2 * MIB),
+        ),
+        _mps(
+            "mps3-an547",
+            "cortex-m55",
+            ("-mfloat-abi=hard",),
+            32_000_000,
+            0x5930_3000,
+            Region(origin=0, size_bytes=MIB // 2),
+            Region(origin=0x0100_0000, size_bytes=2 * MIB),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firmware:
+    """A program for a board; `build` names the sources and flags that it is made of, and the board says it too."""
+
+    path: Path
+    build: str
+
+
+def build(port_name: str, *, folder: Path | None = None, engine: Path | None = None, flags: tuple[str, ...] = ()) -> Firmware:
+    """Return the firmware for a port, from `folder` (None: the cache) where it was built before.
+
+    `engine` is a folder of C sources that stands in for the built-in engine, `flags` are added. Raises UsageError for an unknown
+    port, InfrastructureError where the compiler is missing or fails, StorageError.
+    """
+    if port_name not in PORTS:
+        raise UsageError(f'there is no firmware for "{port_name}"', todo=f"Known: {', '.join(PORTS)}.")
+    port = PORTS[port_name]
+    with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
+        sources = [path for part in _folders(port, root, engine) for path in sorted(part.glob("*.c"))]
+        command = [port.compiler, *FLAGS, *port.flags, *flags, f"-I{root}"]
+        name = _fingerprint(root, sources, command)
+        path = (folder or cache_dir() / "firmware") / f"{port.name}-{name}.elf"
+        if not path.is_file():
+            script = [f"-T{root / 'port' / 'cortex_m' / 'memory.ld'}"] if "cortex_m" in port.folders else []
+            _compile(port, [*command, f'-DEDGEPIPE_BUILD="{name}"', *script, *map(str, sources)], path)
+    return Firmware(path=path, build=name)
+
+
+def _folders(port: FirmwarePort, root: Path, engine: Path | None) -> Iterator[Path]:
+    yield from (root / folder for folder in COMMON_FOLDERS if engine is None or folder != "engine")
+    yield from (root / "port" / folder for folder in port.folders)
+    if engine is not None:
+        yield engine
+
+
+def _fingerprint(root: Path, sources: list[Path], command: list[str]) -> str:
+    """Return what changes with any source, header or flag, and with nothing else."""
+    digest = hashlib.sha256(repr([part for part in command if not part.startswith("-I")]).encode())
+    files = {*sources, *root.rglob("*.h"), *root.rglob("*.ld")}
+    for path in sorted(files, key=lambda path: (path.name, str(path))):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _compile(port: FirmwarePort, command: list[str], path: Path) -> None:
+    if shutil.which(port.compiler) is None:
+        raise InfrastructureError(
+            f"the firmware for {port.name} cannot be built: {port.compiler} is not installed",
+            todo=f"On Debian and Ubuntu: apt-get install {port.package}.",
+        )
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
+            made = Path(scratch) / path.name
+            ran = subprocess.run([*command, "-lm", "-o", str(made)], capture_output=True, text=True, timeout=COMPILE_S, check=False)
+            if ran.returncode:
+                raise InfrastructureError(f"the firmware for {port.name} could not be built", problems=ran.stderr.splitlines()[:10])
+            made.replace(path)
