@@ -349,7 +349,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--only", nargs="*", default=[], metavar="SCENE")
     options = parser.parse_args(given)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background has it ignored, also below
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # one that runs in the background ignores it, and its children
     with tempfile.TemporaryDirectory(prefix="edgepipe-canary-") as folder:
         figures = {**measure(Path(folder) / "stage", options.seed, only=options.only, say=_say), "seed": options.seed}
     print(json.dumps(figures, indent=2))
