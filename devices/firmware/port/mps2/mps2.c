@@ -27,7 +27,7 @@ static PORT_KEPT _Alignas(16) uint8_t arena[ARENA_BYTES];
 static PORT_KEPT uint8_t samples[SAMPLES_BYTES];
 
 const struct port_facts PORT_FACTS = {
-    .board = BOARD_NAME, .cpu = CPU_NAME, .serial = "qemu", .clock_hz = CLOCK_HZ, .window_bytes = 16384, .emulated = true};
+    .board = BOARD_NAME, .cpu = CPU_NAME, .serial = "qemu", .clock_hz = CLOCK_HZ, .window_bytes = 8192, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 void port_begin(void)

@@ -1,0 +1,77 @@
+"""The firmware on this machine: a process whose standard input and output are the line."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from edgepipe.devices import firmware_build
+from edgepipe.errors import DeviceUnreachable
+
+READ_BYTES = 65536
+
+
+def firmware(folder: Path, *, flags: Sequence[str] = ()) -> Path:
+    """Build the host's firmware in `folder`; skips where there is no compiler."""
+    if shutil.which("gcc") is None:
+        pytest.skip("the firmware's tests need a C compiler: apt-get install gcc")
+    return firmware_build.build("host", folder=folder, flags=tuple(flags)).path
+
+
+class HostBoard:
+    """A running firmware; itself a `Line`, with a reset button."""
+
+    def __init__(self, program: Path) -> None:
+        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._in, False)
+
+    def read(self, *, deadline_s: float) -> bytes:
+        """Return what came, b"" for nothing."""
+        ready, _, _ = select.select([self._out], [], [], max(0.0, deadline_s))
+        if not ready:
+            return b""
+        data = os.read(self._out, READ_BYTES)
+        if not data:
+            raise DeviceUnreachable("the firmware has ended")
+        return data
+
+    def write(self, data: bytes, *, deadline_s: float) -> None:
+        """Send bytes."""
+        end = monotonic() + deadline_s
+        while data:
+            _, ready, _ = select.select([], [self._in], [], max(0.0, end - monotonic()))
+            if not ready:
+                raise DeviceUnreachable("the firmware does not read")
+            data = data[os.write(self._in, data) :]
+
+    def press_reset(self) -> None:
+        """Start the board anew; its memory stays."""
+        self._process.send_signal(signal.SIGUSR1)
+
+    def close(self) -> None:
+        """Switch it off."""
+        self._process.kill()
+        self._process.communicate()
+
+    def says(self, command: str, *, deadline_s: float = 10.0) -> list[str]:
+        """Send a text command and return its lines up to `m-ready`, which is the last; each ended with CR LF."""
+        self.write(command.encode(), deadline_s=deadline_s)
+        return self.lines(deadline_s=deadline_s)
+
+    def lines(self, *, deadline_s: float = 10.0) -> list[str]:
+        """Return the lines up to the next `m-ready`."""
+        said, end = b"", monotonic() + deadline_s
+        while not said.endswith(b"m-ready\r\n"):
+            assert monotonic() < end, said
+            said += self.read(deadline_s=end - monotonic())
+        return said.decode("latin-1").removesuffix("\r\n").split("\r\n")

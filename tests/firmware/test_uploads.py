@@ -1,0 +1,182 @@
+"""Uploads: whole or not at all, over a line that damages, with resets in between; boot noise is never taken for an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.noisy_line import NoisyLine
+from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
+from edgepipe.devices.transports.serial_line import Line
+from edgepipe.devices.transports.serial_upload import LineLimits, Sent, SerialUpload, Upload
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
+from tests.firmware.host_board import HostBoard, firmware
+
+LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
+OPEN_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return firmware(tmp_path_factory.mktemp("firmware"))
+
+
+@pytest.fixture
+def board(program: Path) -> Iterator[HostBoard]:
+    started = HostBoard(program)
+    yield started
+    started.close()
+
+
+def linked(line: Line) -> FrameLink:
+    link = FrameLink(line, "board")
+    link.hello(deadline_s=OPEN_S)
+    return link
+
+
+def image(seed: int, size: int) -> Upload:
+    return Upload(content=random.Random(seed).randbytes(size), name="kws01")
+
+
+def sent(link: FrameLink, upload: Upload, *, deadline_s: float = 30.0) -> Sent:
+    return SerialUpload(link, upload, LIMITS).run(deadline_s=deadline_s)
+
+
+def test_a_file_arrives_and_is_not_sent_again(board: HostBoard) -> None:
+    link, upload = linked(board), image(1, 100_000)
+    first, second = sent(link, upload), sent(link, upload)
+    assert first.began_at == 0
+    assert (second.began_at, second.pieces) == (100_000, 0)
+    assert "m-model-[kws01]" in board.says("profile%")
+
+
+def test_another_file_of_the_same_length_begins_anew(board: HostBoard) -> None:
+    link = linked(board)
+    sent(link, image(1, 5000))
+    assert sent(link, image(2, 5000)).began_at == 0
+
+
+def test_an_upload_that_was_cut_goes_on_after_a_reset(board: HostBoard) -> None:
+    link, upload = linked(board), image(3, 50_000)
+    link.ask(Ask.BEGIN, upload.order, deadline_s=OPEN_S)
+    for start in range(0, 20_000, 1000):
+        link.ask(Ask.DATA, start.to_bytes(4, "little") + upload.content[start : start + 1000], deadline_s=OPEN_S)
+    board.press_reset()
+    assert sent(linked(board), upload).began_at == 20_000
+
+
+def test_a_reset_in_the_middle_is_lived_through(board: HostBoard) -> None:
+    link, upload, pressed = linked(board), image(4, 200_000), list[int]()
+
+    def press(offset: int) -> None:
+        if offset > 60_000 * (1 + len(pressed)):
+            pressed.append(offset)
+            board.press_reset()
+
+    SerialUpload(link, upload, LIMITS, press).run(deadline_s=60)
+    assert len(pressed) == 3
+
+
+def test_a_file_that_does_not_fit_is_refused_before_a_byte_is_sent(board: HostBoard) -> None:
+    with pytest.raises(ModelRejected, match="1,048,577 bytes does not fit"):
+        sent(linked(board), image(5, (1 << 20) + 1))
+
+
+def test_memory_that_changed_is_found_by_the_hash(board: HostBoard) -> None:
+    link, upload = linked(board), image(6, 1000)
+    wrong = bytes([upload.content[0] ^ 1]) + upload.content[1:]
+    link.ask(Ask.BEGIN, upload.order, deadline_s=OPEN_S)
+    link.ask(Ask.DATA, bytes(4) + wrong, deadline_s=OPEN_S)
+    assert link.ask(Ask.COMMIT, deadline_s=OPEN_S).status is Status.DIFFERENT
+    assert sent(link, upload).began_at == 0
+
+
+@pytest.mark.parametrize(("rate", "count"), [(1e-4, 6), (1e-3, 6)])
+def test_over_a_damaging_line_everything_arrives(program: Path, rate: float, count: int) -> None:
+    for seed in range(count):
+        board = HostBoard(program)
+        upload = image(seed, 1 + 30_000 * seed // count)
+        try:
+            sent(linked(NoisyLine(board, rate=rate, seed=seed)), upload)
+            assert link_says_it_is_whole(board, upload)
+        finally:
+            board.close()
+
+
+def test_over_a_line_that_damages_most_frames_it_arrives_or_fails_cleanly(program: Path) -> None:
+    for seed in range(3):
+        board, upload = HostBoard(program), image(seed, 1000)
+        try:
+            sent(linked(NoisyLine(board, rate=1e-2, seed=seed)), upload, deadline_s=5)
+            assert link_says_it_is_whole(board, upload)
+        except (DeviceUnreachable, InfrastructureError):
+            continue
+        finally:
+            board.close()
+
+
+def link_says_it_is_whole(board: HostBoard, upload: Upload) -> bool:
+    """Whether the board, asked over the undamaged line, has exactly this file: begun with the right hash it wants no more."""
+    link = linked(board)
+    answer = link.ask(Ask.BEGIN, upload.order, deadline_s=OPEN_S)
+    whole = int.from_bytes(answer.payload, "little") == len(upload.content)
+    return whole and link.ask(Ask.COMMIT, deadline_s=OPEN_S).status is Status.OK
+
+
+def test_boot_noise_is_never_an_answer(board: HostBoard) -> None:
+    source = random.Random(7)
+
+    class Booting:
+        """The board's line behind what a boot loader and a wrong baud rate leave on it, frames' bytes among it."""
+
+        def __init__(self, noise: bytes) -> None:
+            self.noise = noise
+
+        def read(self, *, deadline_s: float) -> bytes:
+            noise, self.noise = self.noise, b""
+            return noise or board.read(deadline_s=deadline_s)
+
+        def write(self, data: bytes, *, deadline_s: float) -> None:
+            board.write(data, deadline_s=deadline_s)
+
+        def close(self) -> None:
+            pass
+
+    for _ in range(200):
+        words = [b"m-ready\r\n", b"\0", b"\0\1", b"\x80\0", b"ets Jun  8 2016 rst:0x1\r\n", source.randbytes(40)]
+        link = linked(Booting(b"".join(source.choices(words, k=8))))
+        answer = link.ask(Ask.INFO, bytes(4), deadline_s=OPEN_S)
+        assert answer.status is Status.OK
+        assert answer.payload.startswith(b"protocol 1\nboard host\n")
+
+
+def test_silence_and_noise_are_told_apart(board: HostBoard) -> None:
+    class Saying:
+        def __init__(self, data: bytes) -> None:
+            self.data = data
+
+        def read(self, *, deadline_s: float) -> bytes:
+            return self.data
+
+        def write(self, data: bytes, *, deadline_s: float) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    for data, cause in ((b"", "nothing at all came"), (b"\xe3\x8f\x00\x9c", "another baud rate")):
+        with pytest.raises(DeviceUnreachable) as raised:
+            FrameLink(Saying(data), "board").hello(deadline_s=0.05)
+        assert cause in raised.value.cause
+
+
+def test_the_hash_is_sha256(board: HostBoard) -> None:
+    link = linked(board)
+    for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000):
+        upload = image(size, size)
+        assert upload.order[:32] == hashlib.sha256(upload.content).digest()
+        sent(link, upload)
