@@ -31,13 +31,15 @@ void *output_bytes(const running *now, uint32_t index) {
     return bytes_of(now->of, numbered(now->of, now->outputs, index));
 }
 
-static engine_tensor port_of(const engine *it, uint32_t numbers, uint32_t index) {
-    const tensor_record *record = numbered(it, numbers, index);
+static engine_tensor port_of(const engine *it, flat_vector ports, uint32_t index) {
+    engine_tensor none = {NULL, 0, 0, 0.0f, 0};
+    if (index >= ports.count) return none;
+    const tensor_record *record = numbered(it, ports.at, index);
     engine_error error = {ENGINE_OK, -1, -1, 0, 0, ""};
-    flat_file file = {it->model, UINT32_MAX, false};
-    preparation at = {&file, (engine *)(uintptr_t)it, &error, 0, {0, 0}, {0, 0}};
+    flat_file file = {it->model, it->model_bytes, false};
+    preparation at = {&file, NULL, &error, it->tensor_tables, it->buffer_tables, 0, {0, 0}, {0, 0}};
     tensor described;
-    describe_tensor(&at, (uint32_t)read_i32(it->model + numbers + 4 * index), &described);
+    if (!describe_tensor(&at, (uint32_t)read_i32(it->model + ports.at + 4 * index), &described)) return none;
     engine_tensor port = {bytes_of(it, record), record->bytes, described.type, described.scale, described.zero_point};
     return port;
 }
@@ -51,11 +53,11 @@ uint32_t engine_output_count(const engine *loaded) {
 }
 
 engine_tensor engine_input(const engine *loaded, uint32_t index) {
-    return port_of(loaded, loaded->inputs.at, index);
+    return port_of(loaded, loaded->inputs, index);
 }
 
 engine_tensor engine_output(const engine *loaded, uint32_t index) {
-    return port_of(loaded, loaded->outputs.at, index);
+    return port_of(loaded, loaded->outputs, index);
 }
 
 uint32_t engine_step_count(const engine *loaded) {
@@ -63,10 +65,12 @@ uint32_t engine_step_count(const engine *loaded) {
 }
 
 uint32_t engine_step_ticks(const engine *loaded, uint32_t step) {
+    if (step >= loaded->step_count) return 0;
     return steps_of(loaded)[step].ticks;
 }
 
 const engine_operator *engine_step_operator(const engine *loaded, uint32_t step) {
+    if (step >= loaded->step_count) return NULL;
     return &kernels[steps_of(loaded)[step].kernel]->is;
 }
 

@@ -66,6 +66,7 @@ engine *engine_load(const void *model, uint32_t model_bytes, void *arena, uint32
 
 uint32_t engine_input_count(const engine *loaded);
 uint32_t engine_output_count(const engine *loaded);
+/* Past the last: `data` NULL and 0 bytes. */
 engine_tensor engine_input(const engine *loaded, uint32_t index);
 engine_tensor engine_output(const engine *loaded, uint32_t index);
 

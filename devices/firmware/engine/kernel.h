@@ -38,6 +38,8 @@ typedef struct {
     flat_file *file;
     engine *into;
     engine_error *error;
+    flat_vector tensors; /* the graph's tables */
+    flat_vector buffers; /* the model's tables */
     uint32_t options;
     flat_vector inputs;
     flat_vector outputs;

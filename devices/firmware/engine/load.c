@@ -92,8 +92,8 @@ static bool live(preparation *at, uint16_t step, flat_vector inputs, flat_vector
     for (uint32_t index = 0; index < outputs.count; index++) {
         tensor_record *written = record_of(at, outputs, index);
         if (written->constant) return damaged(at, "writes to a constant");
-        if (written->first == NEVER) written->first = step;
-        if (written->last < step) written->last = step;
+        if (written->first != NEVER) return damaged(at, "writes a tensor that is written already");
+        written->first = written->last = step;
     }
     return true;
 }
@@ -167,14 +167,14 @@ static bool load_graph(preparation *at, uint32_t model, uint32_t graph) {
     engine *it = at->into;
     flat_vector codes = flat_vector_of(file, model, MODEL_CODES, 4);
     flat_vector steps = flat_vector_of(file, graph, GRAPH_STEPS, 4);
-    it->buffer_tables = flat_vector_of(file, model, MODEL_BUFFERS, 4);
-    it->tensor_tables = flat_vector_of(file, graph, GRAPH_TENSORS, 4);
+    it->buffer_tables = at->buffers = flat_vector_of(file, model, MODEL_BUFFERS, 4);
+    it->tensor_tables = at->tensors = flat_vector_of(file, graph, GRAPH_TENSORS, 4);
     it->inputs = flat_vector_of(file, graph, GRAPH_INPUTS, 4);
     it->outputs = flat_vector_of(file, graph, GRAPH_OUTPUTS, 4);
     it->tensor_count = it->tensor_tables.count;
     it->step_count = steps.count;
     if (!whole(at)) return false;
-    if (it->tensor_count > MOST_TENSORS || it->step_count > MOST_STEPS) return unsupported(at, "more than 2048 tensors or operators");
+    if (it->tensor_count > MOST_TENSORS || it->step_count > MOST_STEPS) return unsupported(at, "more than 1,024 tensors or operators");
     it->tensors = take(it, it->tensor_count * (uint32_t)sizeof(tensor_record));
     it->steps = take(it, it->step_count * (uint32_t)sizeof(step_record));
     if (it->tensors == NO_DATA || it->steps == NO_DATA) return too_small(at, it->used_bytes);
@@ -206,7 +206,7 @@ static bool load_model(preparation *at) {
 engine *engine_load(const void *model, uint32_t model_bytes, void *arena, uint32_t arena_bytes, engine_clock clock, engine_error *error) {
     flat_file file = {model, model_bytes, false};
     uint32_t lost = (uint32_t)(-(uintptr_t)arena & (ARENA_ALIGNMENT - 1));
-    preparation at = {&file, NULL, error, 0, {0, 0}, {0, 0}};
+    preparation at = {&file, NULL, error, {0, 0}, {0, 0}, 0, {0, 0}, {0, 0}};
     *error = NOTHING_WRONG;
     if (arena_bytes > INT32_MAX || model_bytes > INT32_MAX) return unsupported(&at, "model or arena of 2 GB and more"), NULL;
     if ((uintptr_t)model % ENGINE_MODEL_ALIGNMENT != 0) return unsupported(&at, "the model's first byte is not aligned"), NULL;
@@ -221,6 +221,7 @@ engine *engine_load(const void *model, uint32_t model_bytes, void *arena, uint32
     it->arena = (uint8_t *)arena + lost;
     it->now = clock.now;
     it->port = clock.port;
+    it->model_bytes = model_bytes;
     it->arena_bytes = arena_bytes - lost;
     it->lost_bytes = lost;
     it->used_bytes = sizeof(engine);

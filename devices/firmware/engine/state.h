@@ -10,8 +10,8 @@
 
 #define ARENA_ALIGNMENT 8u
 #define NEVER 0xffffu
-#define MOST_TENSORS 2048u
-#define MOST_STEPS 2048u
+#define MOST_TENSORS 1024u
+#define MOST_STEPS 1024u
 
 /* `place` counts from the model's first byte for constants, else from the arena's. Written in step `first`, last read in `last`. */
 typedef struct {
@@ -47,6 +47,7 @@ struct engine {
     PADDED(uint8_t *, arena);
     PADDED(clock_now, now);
     PADDED(void *, port);
+    uint32_t model_bytes;
     uint32_t arena_bytes;
     uint32_t lost_bytes; /* before the arena's first aligned byte */
     uint32_t used_bytes;

@@ -34,7 +34,7 @@ static bool data_of(preparation *at, uint32_t table, tensor *found) {
     uint32_t number = (uint32_t)flat_i32_or(file, table, TENSOR_BUFFER, 0);
     found->data = NO_DATA;
     if (number == 0 || file->broken) return true;
-    uint32_t buffer = flat_element(file, at->into->buffer_tables, number);
+    uint32_t buffer = flat_element(file, at->buffers, number);
     flat_vector data = flat_vector_of(file, buffer, BUFFER_DATA, 1);
     if (flat_field(file, buffer, BUFFER_OFFSET) != 0) return unsupported(at, "weights outside of the flatbuffer");
     if (data.count == 0) return true;
@@ -47,6 +47,11 @@ static bool good_scale(float scale) {
     return scale > 0.0f && scale < 1e30f;
 }
 
+static bool one_or_one_each(const tensor *of) {
+    int32_t axis = of->channel_axis;
+    return of->scales.count == 1 || (axis >= 0 && axis < of->rank && of->scales.count == (uint32_t)of->dims[axis]);
+}
+
 static bool scales_of(preparation *at, uint32_t table, tensor *found) {
     flat_file *file = at->file;
     uint32_t scales = flat_table(file, table, TENSOR_SCALES);
@@ -54,6 +59,7 @@ static bool scales_of(preparation *at, uint32_t table, tensor *found) {
     found->scales = flat_vector_of(file, scales, SCALES_SCALE, 4);
     found->channel_axis = flat_i32_or(file, scales, SCALES_AXIS, 0);
     if (found->scales.count == 0) return true;
+    if (!one_or_one_each(found)) return unsupported(at, "scales that are neither one for all nor one for each along an axis");
     for (uint32_t index = 0; index < found->scales.count; index++) {
         if (!good_scale(flat_f32(file, found->scales.at + 4 * index))) return unsupported(at, "a scale that is not a positive number");
     }
@@ -69,7 +75,7 @@ static bool scales_of(preparation *at, uint32_t table, tensor *found) {
 
 bool describe_tensor(preparation *at, uint32_t index, tensor *found) {
     flat_file *file = at->file;
-    uint32_t table = flat_element(file, at->into->tensor_tables, index);
+    uint32_t table = flat_element(file, at->tensors, index);
     memset(found, 0, sizeof *found);
     found->index = index;
     found->type = flat_u8_or(file, table, TENSOR_TYPE, TYPE_FLOAT32);

@@ -1,0 +1,10 @@
+/* From one int8 scale to another: what QUANTIZE does with an int8 input. */
+#ifndef ENGINE_UNARY_H
+#define ENGINE_UNARY_H
+
+#include "kernel.h"
+
+bool prepare_requantize(preparation *at);
+void run_requantize(const running *now);
+
+#endif
