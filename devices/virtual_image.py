@@ -49,8 +49,10 @@ _TOOLS = {"unshare": "util-linux", "tar": "tar"}
 def require() -> None:
     """Raise UsageError with everything that is missing, to build (where there is no archive yet) and to run."""
     lacks = missing()
-    if not image().exists() and not shutil.which("mmdebstrap"):
-        lacks.append("mmdebstrap is not installed: apt-get install mmdebstrap")
+    if not image().exists():
+        lacks += [
+            f"{tool} is not installed: apt-get install {tool}" for tool in ("mmdebstrap", "arch-test") if not shutil.which(tool)
+        ]
     if lacks:
         raise UsageError("this machine cannot run the virtual Pi yet", problems=lacks, todo=ELSE)
 
