@@ -1,4 +1,4 @@
-"""Small random .tflite files, one operator each or a chain of them: shapes, paddings, strides, dilations, scales and zero points by seed."""
+"""Small random .tflite files, one operator each or a chain of them, by seed: shapes, paddings, strides, dilations, scales, zero points."""
 
 from __future__ import annotations
 
@@ -173,9 +173,7 @@ def convolution(graph: Graph, source: int | None = None) -> int:
     stride, dilation = (np.ones(2, int), graph.rng.integers(1, 3, 2)) if dilated else (graph.rng.integers(1, 4, 2), np.ones(2, int))
     weights, scales = _weights(graph, (outputs, *kernel, channels // groups), 0)
     reach = int(kernel.prod()) * channels // groups
-    out = [
-        _window(graph, *map(int, sizes), padding) for sizes in zip((height, width), kernel, stride, dilation, strict=True)
-    ]
+    out = [_window(graph, *map(int, sizes), padding) for sizes in zip((height, width), kernel, stride, dilation, strict=True)]
     target = _summed(graph, source, scales, reach, (batch, *out, outputs))
     graph.step(
         "CONV_2D",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.firmware import tflm
-from tests.firmware.host_engine import SOURCES, HostEngine, Refusal, build, compiler
+from tests.firmware.host_engine import SOURCES, STRICT, HostEngine, Refusal, build, compiler
+from tests.firmware.random_models import MAKERS, Graph, convolution, random_model, softmax
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
-ARENA_TOO_SMALL = 5
+BAD_MODEL, UNKNOWN_OPERATOR, UNKNOWN_VERSION, UNSUPPORTED, ARENA_TOO_SMALL = 1, 2, 3, 4, 5
+SEEDS = range(4)
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler: apt-get install gcc")
 needs_models = pytest.mark.skipif(not MODELS.exists(), reason="needs ../shared/data/models beside the checkout")
@@ -61,6 +64,127 @@ def test_ticks_are_told_for_each_operator_in_order(engine: HostEngine) -> None:
     names = [name for name, _ in loaded.steps]
     assert names == ["CONV_2D", *["DEPTHWISE_CONV_2D", "CONV_2D"] * 4, "AVERAGE_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
     assert {ticks for _, ticks in loaded.steps} == {7}
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[tuple[str, int], list[list[bytes]] | None]:
+    """What TFLite Micro answers to each random model, all asked in one go."""
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    asked = [(name, seed) for name in MAKERS for seed in SEEDS]
+    models = [random_model(name, seed) for name, seed in asked]
+    found = tflm.answers([tflm.Case(model=model, rows=rows) for model, rows in models])
+    return dict(zip(asked, found, strict=True))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_random_models_are_answered_bit_for_bit(
+    engine: HostEngine, expected: dict[tuple[str, int], list[list[bytes]] | None], name: str
+) -> None:
+    for seed in SEEDS:
+        model, rows = random_model(name, seed)
+        loaded = engine.load(model)
+        assert expected[name, seed] is not None, seed
+        assert [loaded.answer(row) for row in rows] == expected[name, seed], seed
+        loaded.check(model)
+
+
+def test_every_operator_of_the_engine_has_its_random_models(engine: HostEngine) -> None:
+    assert set(engine.operators()) == set(MAKERS) - {"a chain"}
+    assert all(0 < first <= last for _, first, last in engine.operators().values())
+
+
+def test_a_smaller_arena_is_never_written_outside_of(engine: HostEngine) -> None:
+    model, rows = random_model("a chain", 3)
+    whole = engine.load(model)
+    used, answer = whole.arena_used, whole.answer(rows[0])
+    for arena_bytes in range(0, used, 13):
+        with pytest.raises(Refusal) as caught:
+            engine.load(model, arena_bytes)
+        assert caught.value.status == ARENA_TOO_SMALL
+        assert arena_bytes < caught.value.needed_bytes <= used
+    assert engine.load(model, used).answer(rows[0]) == answer
+
+
+def test_an_operator_that_it_does_not_have_is_named_with_its_place(engine: HostEngine) -> None:
+    graph = Graph(np.random.default_rng(0))
+    shares = softmax(graph)
+    sines = graph.like(shares, graph.shape(shares))
+    graph.step("SIN", [shares], [sines], version=3)
+    with pytest.raises(Refusal) as caught:
+        engine.load(graph.finish([sines]))
+    refusal = caught.value
+    assert (refusal.status, refusal.operator_index, refusal.builtin, refusal.version) == (UNKNOWN_OPERATOR, 1, 66, 3)
+    assert refusal.reason == "this engine does not have the operator"
+
+
+def test_a_version_that_it_does_not_know_is_refused(engine: HostEngine) -> None:
+    graph = Graph(np.random.default_rng(0))
+    source = graph.input((1, 4))
+    target = graph.tensor((1, 4), scales=[1 / 256], zero_point=-128)
+    graph.step("SOFTMAX", [source], [target], version=99, of="SoftmaxOptions", beta=1.0)
+    with pytest.raises(Refusal) as caught:
+        engine.load(graph.finish([target]))
+    assert (caught.value.status, caught.value.operator_index, caught.value.version) == (UNKNOWN_VERSION, 0, 99)
+
+
+def test_a_float_convolution_is_refused_with_the_reason(engine: HostEngine) -> None:
+    graph = Graph(np.random.default_rng(0))
+    target = convolution(graph)
+    graph.tensors[graph.inputs[0]].type = 0
+    with pytest.raises(Refusal) as caught:
+        engine.load(graph.finish([target]))
+    assert (caught.value.status, caught.value.reason) == (UNSUPPORTED, "input and output must be int8")
+
+
+@pytest.mark.parametrize("tensor", ["weights", "input"])
+def test_a_model_that_writes_where_it_must_not_is_refused(engine: HostEngine, tensor: str) -> None:
+    graph = Graph(np.random.default_rng(0))
+    source = graph.input((1, 4))
+    weights = graph.constant(np.zeros((1, 4), np.int8), scales=[0.1])
+    graph.step("RELU6", [source], [weights if tensor == "weights" else source])
+    with pytest.raises(Refusal) as caught:
+        engine.load(graph.finish([source]))
+    assert caught.value.status == BAD_MODEL
+
+
+@needs_models
+def test_a_cut_model_is_refused_at_every_length(engine: HostEngine) -> None:
+    model = real("kws_ref_model")
+    for length in (*range(64), *range(64, len(model) - 4, 997)):
+        with pytest.raises(Refusal):
+            engine.load(model[:length])
+
+
+def test_damaged_models_never_touch_what_is_not_theirs(tmp_path: Path) -> None:
+    program = tmp_path / "fuzz_load"
+    sources = [*map(str, sorted(SOURCES.glob("*.c"))), str(Path(__file__).with_name("fuzz_load.c"))]
+    flags = ["-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DFUZZ_FILES", f"-I{SOURCES}"]
+    built = subprocess.run(["gcc", *flags, *sources, "-o", str(program)], capture_output=True, text=True)
+    if "cannot find" in built.stderr and "san" in built.stderr:
+        pytest.skip("needs AddressSanitizer: apt-get install gcc, which brings it on Debian")
+    assert built.returncode == 0, built.stderr
+    files = []
+    for name in MAKERS:
+        files.append(tmp_path / f"{name.replace(' ', '_')}.tflite")
+        files[-1].write_bytes(random_model(name, 0)[0])
+    ran = subprocess.run([str(program), "600", *map(str, files)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    executions, loaded = (int(word) for word in ran.stdout.split() if word.isdigit())
+    assert executions == 601 * len(files)
+    assert loaded > executions // 20
+
+
+def test_it_builds_without_a_warning_for_a_machine_of_32_bits(tmp_path: Path) -> None:
+    cross = compiler("arm-none-eabi-gcc")
+    if cross is None:
+        pytest.skip("needs a cross compiler: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    command = [cross, "-mcpu=cortex-m4", "-mthumb", *STRICT, "-c", *map(str, sorted(SOURCES.glob("*.c")))]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    sized = subprocess.run(["arm-none-eabi-size", "-t", *map(str, sorted(tmp_path.glob("*.o")))], capture_output=True, text=True)
+    text, data, bss, *_ = sized.stdout.splitlines()[-1].split()
+    assert (data, bss) == ("0", "0")
+    assert int(text) <= 32_768
 
 
 def test_every_source_says_its_idea_in_its_first_line() -> None:
