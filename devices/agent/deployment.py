@@ -153,7 +153,7 @@ class Deployment:
             raise Refused("device-busy", "a trial of model %.12s runs already; confirm it or roll it back first" % now.model)
         floor = self.floor()
         if floor and (version is None or version < floor):
-            said = "no version" if version is None else "version %d" % version
+            said = "this model has no version, and so" if version is None else "version %d" % version
             raise Refused("usage", "%s is older than version %d, which was confirmed here" % (said, floor))
 
     def _stage(self, trial: str, model: str, version: Optional[int], verified: Optional[Verified]) -> None:

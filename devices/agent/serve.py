@@ -152,7 +152,7 @@ class Server:
         except Unknown as exc:
             self._refuse(number, "usage", str(exc))
         except Unavailable as exc:
-            self._refuse(number, "model-rejected", str(exc))
+            self._refuse(number, "runtime-missing", str(exc))
         except WrongHash as exc:
             self._refuse(number, "infrastructure", str(exc))
         except OSError as exc:

@@ -18,6 +18,7 @@
     │   ├── StorageError        4   disk full, no permission
     │   ├── DeviceUnreachable   4
     │   ├── HostKeyRefused      4   another machine than the one that was pinned
+    │   ├── RuntimeMissing      4   nothing on the board runs the model
     │   ├── DelegateFailed      4   an Edge TPU that is not there, or does not work
     │   └── DeviceBusy          4
     ├── InvalidRun              5   the conditions of the measurement changed
@@ -167,7 +168,9 @@ class StorageError(InfrastructureError):
     """A file could not be written: disk full, no permission."""
 
     slug = "storage"
-    hint = "Free some space or choose another place with EDGEPIPE_RESULTS; nothing half-written was left."
+    hint = (
+        "Free some space, or choose another place: EDGEPIPE_RESULTS here, EDGEPIPE_HOME on a board. Nothing half-written was left."
+    )
 
 
 class DeviceUnreachable(InfrastructureError):
@@ -182,6 +185,13 @@ class HostKeyRefused(InfrastructureError):
 
     slug = "host-key-refused"
     hint = "Compare the fingerprint at the board itself before the inventory's host_key is changed."
+
+
+class RuntimeMissing(InfrastructureError):
+    """A board lacks what was to run the model."""
+
+    slug = "runtime-missing"
+    hint = "`edgepipe farm probe BOARD` says which runtime fits it, `edgepipe farm provision BOARD` installs that."
 
 
 class DelegateFailed(InfrastructureError):
@@ -239,7 +249,7 @@ class Interrupted(EdgepipeError):
 
     exit_code = 130
     slug = "interrupted"
-    hint = "Finished stages are kept: the same command goes on from there."
+    hint = "What was finished is kept: the same command goes on from there."
 
 
 class Terminated(EdgepipeError):
@@ -247,7 +257,7 @@ class Terminated(EdgepipeError):
 
     exit_code = 143
     slug = "terminated"
-    hint = "Finished stages are kept: the same command goes on from there."
+    hint = "What was finished is kept: the same command goes on from there."
 
 
 # DESIGN: with several cells the first that occurred of these is the command's exit code.

@@ -63,7 +63,7 @@ def _missing(name: str, folder: str) -> str:
     if "tflite" in others:
         return "the runtime %s is not installed, but tflite is: use --runtime tflite" % name
     package = RUNTIMES[name].PACKAGE
-    return "the runtime %s is not installed: edgepipe farm provision, or %s -m pip install %s" % (name, sys.executable, package)
+    return "the runtime %s is not installed; by hand: %s -m pip install %s" % (name, sys.executable, package)
 
 
 def _version(package: str, folders: List[str]) -> Optional[str]:

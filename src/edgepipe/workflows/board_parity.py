@@ -115,11 +115,18 @@ class _Exam:
 
 
 def _arrays(given: KeptAnswers, facts: ModelFacts) -> tuple[Array, ...]:
-    """Return a board's answers as one array an output, [samples, numbers]. Raises ModelRejected where they vary in size."""
+    """Return a board's answers as one array an output, [samples, numbers].
+
+    Raises ModelRejected where they vary in size, or are no whole numbers of what the model says that it answers.
+    """
+    dtypes = [np.dtype(port.dtype).newbyteorder("<") for port in facts.outputs]
+    if any(len(answer) != len(dtypes) for answer in given):
+        raise ModelRejected(f"the board gives another number of outputs than the {len(dtypes)} of the model")
     columns = list(zip(*given, strict=True))
     if any(len(output) != len(column[0]) for column in columns for output in column):
         raise ModelRejected("the model's answers vary in size from input to input")
-    dtypes = [np.dtype(port.dtype).newbyteorder("<") for port in facts.outputs]
+    if any(len(column[0]) % dtype.itemsize for column, dtype in zip(columns, dtypes, strict=True)):
+        raise ModelRejected(f"the board's answers are no whole numbers of {' and '.join(map(str, dtypes))}")
     return tuple(
         np.frombuffer(b"".join(column), dtype).reshape(len(column), -1) for column, dtype in zip(columns, dtypes, strict=True)
     )

@@ -23,7 +23,7 @@ from benchmarks.synthetic import convolution
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, ModelRejected, UsageError
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, ModelRejected, RuntimeMissing, UsageError
 from edgepipe.records import Block, RunOutcome
 
 QUICK = BlockRequest(index=0, warmup_max_s=0.5, min_s=0.02)
@@ -149,6 +149,12 @@ def test_what_the_board_cannot_run_is_said_before_it_runs(board: LinuxBoard, opt
         board.runtime(options)
 
 
+def test_a_board_that_lacks_the_runtime_says_nothing_about_the_model(board: LinuxBoard) -> None:
+    with pytest.raises(RuntimeMissing, match=r"the runtime tflite is not installed; by hand: .* -m pip install") as caught:
+        board.runtime(RunOptions(runtime="tflite"))
+    assert caught.value.exit_code == 4
+
+
 def test_the_agent_runs_under_the_oldest_python_and_says_what_is_missing_there(good: Path) -> None:
     if not shutil.which("python3.7") or subprocess.run(["python3.7", "-c", ""], check=False).returncode:
         pytest.skip("no python3.7 here; pyenv install 3.7 brings it")
@@ -156,7 +162,7 @@ def test_the_agent_runs_under_the_oldest_python_and_says_what_is_missing_there(g
     board.open()
     try:
         board.push(good, hashlib.sha256(good.read_bytes()).hexdigest())
-        with pytest.raises(ModelRejected, match="pip install ai-edge-litert"):
+        with pytest.raises(RuntimeMissing, match="pip install ai-edge-litert"):
             board.runtime(RunOptions())
     finally:
         board.close()

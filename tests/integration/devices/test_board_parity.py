@@ -76,6 +76,15 @@ def test_a_dead_board_costs_its_row_only(edgepipe: Command, inventory: Path, kws
     assert both.json["inputs"].startswith("12 of the 30 of ")
 
 
+def test_a_board_that_answers_in_another_form_costs_its_row_only(edgepipe: Command, inventory: Path, kws: Path) -> None:
+    inventory.write_text(inventory.read_text() + "  odd: {board: fake, target: host, transport: {kind: fake}}\n")
+    done = edgepipe("parity", kws, "--device", "board,odd", "--inventory", inventory, "-n", 3, "--runtime", "host", "--json")
+    assert done.code == 6, done.err
+    sound, odd = done.json["boards"]
+    assert (sound["error"], odd["error"]) == ("", "model-rejected")
+    assert odd["reason"] == "the board gives another number of outputs than the 1 of the model"
+
+
 def test_a_runtime_that_the_board_does_not_know_is_a_wrong_argument(edgepipe: Command, inventory: Path, good: Path) -> None:
     done = edgepipe("parity", good, "--device", "board", "--inventory", inventory, "-n", 2, "--board-runtime", "litrt")
     assert done.code == 2
