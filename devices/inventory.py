@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import Field
 
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.documents import parse, read_yaml, suggestion
@@ -18,6 +20,10 @@ T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
 # What selectors, shells and file names all take as it is.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +51,9 @@ class SshLink:
     """
 
     kind: Literal["ssh"] = "ssh"
-    host: str
-    user: str
-    port: int = 22
+    host: Text
+    user: Text
+    port: Port = 22
     key: str | None = None
     agent: bool = False
     host_key: str
@@ -108,7 +114,7 @@ class SigningEntry:
 
     signers: tuple[str, ...] = ()
     key: str | None = None
-    valid_days: int = 365
+    valid_days: Count = 365
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +135,9 @@ class DeviceEntry:
     flash: FlashEntry | None = None
     signing: SigningEntry | None = None
     emulated: bool = False
-    clock_mhz: float | None = None
+    clock_mhz: Positive | None = None
     governor: Literal["performance", "keep"] = "performance"
-    cool_below_c: float | None = None
+    cool_below_c: Positive | None = None
 
     @property
     def is_virtual(self) -> bool:
@@ -143,7 +149,7 @@ class DeviceEntry:
 class Defaults:
     """What holds where the command line does not say otherwise."""
 
-    blocks: int = 5
+    blocks: Count = 5
     signing: SigningEntry | None = None
 
 
@@ -164,7 +170,7 @@ class _File:
     """The inventory file."""
 
     schema: Literal[1]
-    devices: dict[str, dict[str, Any]]
+    devices: dict[Any, Any]
     defaults: Defaults = Defaults()
 
 
@@ -201,9 +207,20 @@ def read_inventory(path: Path) -> Inventory:
     return Inventory(devices=devices, defaults=file.defaults, source=str(path))
 
 
-def _device(name: str, content: dict[str, Any], problems: list[str]) -> Iterator[DeviceEntry]:
+def _device(name: object, content: object, problems: list[str]) -> Iterator[DeviceEntry]:
     """Yield the device, or add what is wrong with it to `problems`."""
-    here, fields, link = f"devices.{name}", {**content, "name": name}, None
+    here = f"devices.{name}"
+    if not isinstance(name, str):
+        problems.append(f'{here}: a name is text; write "{name}" in quotes')
+    elif isinstance(content, dict):
+        yield from _entry(name, content, here, problems)
+    else:
+        problems.append(f"{here}: a device has the keys board, target and transport")
+
+
+def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -> Iterator[DeviceEntry]:
+    fields: dict[str, Any] = {**content, "name": name}
+    link = None
     if not NAME.fullmatch(name):
         problems.append(f"{here}: a name is made of letters, digits, dots, - and _")
     if "name" in content:
@@ -219,8 +236,8 @@ def _device(name: str, content: dict[str, Any], problems: list[str]) -> Iterator
 def _link(content: object) -> Link:
     """Return the link of a kind. Raises InventoryError with its problems."""
     kind = content.get("kind") if isinstance(content, dict) else None
-    if kind not in LINKS:
-        given = "a transport needs a kind." if kind is None else f'unknown kind "{kind}".'
+    if not isinstance(kind, str) or kind not in LINKS:
+        given = "a transport needs a kind." if not isinstance(kind, str) else f'unknown kind "{kind}".'
         raise InventoryError("", problems=[given + suggestion(str(kind), list(LINKS))])
     return parse(LINKS[kind], content, source="", error=InventoryError)
 

@@ -52,14 +52,15 @@ def read_yaml(path: Path, error: type[UsageError] = UsageError) -> dict[str, Any
     except (YAMLError, ValueError, RecursionError) as exc:
         raise error(f"{path} is not valid YAML: {_one_line(exc)}") from exc
     if not isinstance(document, dict):
-        raise error(f"{path} holds no keys", cause="the file is empty or a list", todo="Start from the example in the README.")
+        raise error(f"{path} holds no keys", cause="the file is empty or a list")
     return document
 
 
 def _one_line(exc: BaseException) -> str:
     mark = getattr(exc, "problem_mark", None)
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{getattr(exc, 'problem', None) or str(exc).splitlines()[0]}{where}"
+    problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
+    return f"{problem.partition(' with value')[0]}{where}"  # ruamel shows the value of a duplicate key, as it is inside
 
 
 def _adapter(kind: Any) -> Any:
@@ -136,7 +137,7 @@ def _describe(kind: type, problem: Any) -> str:
         return f'"{key}" is missing'
     given = problem["input"]
     shown = f" (given: {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("a valid dictionary", "a map of keys")
     return f'"{key}": {message[:1].lower()}{message[1:]}{shown}'
 
 

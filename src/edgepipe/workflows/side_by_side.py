@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Generic, TypeVar
 
+from edgepipe.devices.connect import connect
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.stopping import Stop
-from edgepipe.errors import Interrupted, Terminated
+from edgepipe.errors import Interrupted, InventoryError, Terminated, UsageError
 from edgepipe.events import Emit, Note, Progress, StepFinished, StepStarted, silent
 
 R = TypeVar("R")
@@ -62,9 +63,11 @@ def side_by_side(
 ) -> tuple[R, ...]:
     """Run on all boards at the same time and return their results in order; `keep` is given each as soon as it is there.
 
-    Raises what the first one raised, after all have ended. After Ctrl-C or SIGTERM it stops them all, waits until they have let go
+    Raises InventoryError before any board is touched where entries are wrong, with all of them; else what the first board raised,
+    after all have ended. After Ctrl-C or SIGTERM it stops them all, waits until they have let go
     of their boards, and raises Interrupted or Terminated with what became of each, in `words`.
     """
+    _check(entries)
     crew = _Crew(run, keep)
     # Not Thread.join: in CPython 3.11 one that a signal breaks off takes its thread for ended.
     overs = [threading.Event() for _ in entries]
@@ -85,6 +88,24 @@ def side_by_side(
         if entry.name in crew.failures:
             raise crew.failures[entry.name]
     return tuple(crew.results[entry.name] for entry in entries)
+
+
+def _check(entries: Sequence[DeviceEntry]) -> None:
+    """Raise what is wrong with entries that their file alone cannot tell, such as a key that is not there: all of it at once."""
+    wrong: list[UsageError] = []
+    for entry in entries:
+        try:
+            connect(entry)
+        except UsageError as exc:
+            wrong.append(exc)
+    if len(wrong) > 1:
+        raise InventoryError(
+            f"{len(wrong)} boards cannot be reached as the inventory has them; no board was touched",
+            problems=[f"{exc.what}. {exc.todo}" for exc in wrong],
+            todo="Mend these entries; `edgepipe farm list NAME` says whether one is right.",
+        )
+    if wrong:
+        raise wrong[0]
 
 
 class _Crew(Generic[R]):

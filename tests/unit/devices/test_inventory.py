@@ -89,6 +89,27 @@ devices:
     assert 'devices.c: "board"' in text
 
 
+def test_a_device_that_is_no_map_hides_no_other_mistake(tmp_path: Path) -> None:
+    local = "board: linux, target: host, transport: {kind: local}"
+    text = f"schema: 1\ndevices:\n  a: linux\n  3: {{{local}}}\n  b: {{{local}, clock_mhz: .nan}}\n  c: {{{local}, clock: 1}}\n"
+    problems = problems_of(tmp_path, text)
+    assert [problem.partition(":")[0] for problem in problems] == ["devices.a", "devices.3", "devices.b", "devices.c"]
+    assert 'write "3" in quotes' in problems[1]
+
+
+@pytest.mark.parametrize("wrong", ["port: 0", "port: 65536", 'host: ""', 'user: ""'])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, wrong: str) -> None:
+    link = {"kind": "ssh", "host": "pi", "user": "me", "host_key": "k", **dict([wrong.split(": ")])}
+    written = ", ".join(f"{key}: {value}" for key, value in link.items())
+    (problem,) = problems_of(tmp_path, f"schema: 1\ndevices: {{a: {{board: linux, target: pi, transport: {{{written}}}}}}}\n")
+    assert f'devices.a.transport: "{wrong.partition(":")[0]}"' in problem
+
+
+def test_no_blocks_at_all_are_refused_where_they_are_written(tmp_path: Path) -> None:
+    local = "{board: linux, target: host, transport: {kind: local}}"
+    assert '"defaults.blocks"' in problems_of(tmp_path, f"schema: 1\ndefaults: {{blocks: 0}}\ndevices: {{a: {local}}}\n")[0]
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -99,6 +120,7 @@ devices:
         ("schema: 1\ndevices: {a: 5}\n", "devices.a"),
         ("schema: 1\ndevices: {'a;b': {board: linux, target: host, transport: {kind: local}}}\n", "a name is made of letters"),
         ("schema: 1\ndevices: {a: {board: linux, target: host, transport: 5}}\n", "a transport needs a kind"),
+        ("schema: 1\ndevices: {a: {board: linux, target: host, transport: {kind: [ssh]}}}\n", "a transport needs a kind"),
         ("schema: 1\ndevices: {a: {name: b, board: linux, target: host, transport: {kind: local}}}\n", 'unknown key "name"'),
     ],
 )
@@ -108,7 +130,7 @@ def test_an_incomplete_inventory_is_refused(tmp_path: Path, text: str, word: str
 
 def test_a_repeated_device_is_an_error(tmp_path: Path) -> None:
     device = "{board: linux, target: host, transport: {kind: local}}"
-    with pytest.raises(InventoryError, match="a"):
+    with pytest.raises(InventoryError, match=r'found duplicate key "a" \(line 4, column 3\)'):
         read_inventory(write(tmp_path, f"schema: 1\ndevices:\n  a: {device}\n  a: {device}\n"))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from edgepipe.devices.inventory import DeviceEntry, FakeLink
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, SshLink
 from edgepipe.devices.stopping import Stop
-from edgepipe.errors import DeviceUnreachable, Interrupted, UsageError
+from edgepipe.errors import DeviceUnreachable, Interrupted, InventoryError, UsageError
 from edgepipe.events import Event, Progress, StepFinished, StepStarted
 from edgepipe.workflows.side_by_side import line, side_by_side
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ+Swi+j7MY0tj1CPdAYbowcSm5oxNQCcH7kwgf4fCnm"
 
 
 def boards(*names: str) -> list[DeviceEntry]:
@@ -45,6 +48,18 @@ def test_what_the_first_board_raises_is_raised_when_all_have_ended() -> None:
     with pytest.raises(UsageError, match="first is wrong"):
         side_by_side(boards("first", "good", "second"), run, words=str)
     assert ended == ["good"]
+
+
+def test_every_entry_that_is_wrong_is_told_before_any_board_is_touched(tmp_path: Path) -> None:
+    missing = SshLink(host="pi4.lab", user="edge", key=str(tmp_path / "none"), host_key="nonsense")
+    bare = SshLink(host="pi5.lab", user="edge", host_key=HOST_KEY)
+    wrong = [DeviceEntry(name=f"pi{n}", board="linux", target="pi", transport=link) for n, link in ((4, missing), (5, bare))]
+    touched: list[str] = []
+    with pytest.raises(InventoryError) as caught:
+        side_by_side([*boards("good"), *wrong], lambda entry, stop: touched.append(entry.name), words=str)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["pi4", "pi5"]
+    assert "agent: true" in caught.value.problems[1]
+    assert touched == []
 
 
 class Held:
