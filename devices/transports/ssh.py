@@ -39,7 +39,10 @@ import os, runpy, sys
 python, agent = arguments
 if python != "python3":
     python = os.path.expanduser(python)
-    os.execvp(python, [python, "-I", agent, "serve"])
+    try:
+        os.execvp(python, [python, "-I", agent, "serve"])
+    except OSError as exc:
+        sys.exit("the inventory's python, %r, cannot be started here: %s" % (python, exc.strerror))
 sys.argv = [agent, "serve"]
 runpy.run_path(agent, run_name="__main__")
 """
@@ -65,7 +68,10 @@ class SshTransport:
         self._sent_bytes = 0
 
     def _load(self, path: Path, passphrase: str | None) -> paramiko.PKey:
+        todo = f"Name a private key that OpenSSH made; if it has a passphrase, {PASSPHRASE} must be the right one."
         found: Exception | None = None
+        if path.suffix == ".pub":
+            raise InventoryError(f"{self._name}: {path} is a public key", todo=f"Write key: {path.with_suffix('')}")
         for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
             try:
                 return kind.from_private_key_file(str(path), passphrase)
@@ -73,12 +79,12 @@ class SshTransport:
                 raise InventoryError(
                     f"{self._name}: the key {path} has a passphrase", todo=f"Set {PASSPHRASE}, or write agent: true and no key."
                 ) from exc
-            except (OSError, ValueError, IndexError, paramiko.SSHException) as exc:
+            except OSError as exc:
+                raise InventoryError(f"{self._name}: the key {path} cannot be read: {exc.strerror}", todo=todo) from exc
+            except (ValueError, IndexError, paramiko.SSHException) as exc:
                 found = exc
-        raise InventoryError(
-            f"{self._name}: the key {path} cannot be read: {self._redact(str(found))}",
-            todo=f"Name a private key that OpenSSH made; if it has a passphrase, {PASSPHRASE} must be the right one.",
-        ) from found
+        why = "the passphrase may be wrong" if passphrase else "it is no private key of OpenSSH, or damaged"
+        raise InventoryError(f"{self._name}: the key {path} cannot be read: {why}", todo=todo) from found
 
     def open(self, *, deadline_s: float) -> None:
         """Connect, check the host key before anything else is said, and log in. Raises HostKeyRefused or DeviceUnreachable."""
@@ -125,6 +131,13 @@ class SshTransport:
         except paramiko.ssh_exception.IncompatiblePeer as exc:
             if "host key" in str(exc):
                 raise no_common_kind(self._name, self._address, self._pinned) from exc
+            raise
+        except paramiko.SSHException as exc:
+            if str(exc) == "No authentication methods available":  # paramiko's words where no agent is, or an empty one
+                raise DeviceUnreachable(
+                    f"{self._name}: no ssh-agent answers here, or it holds no key",
+                    todo="`ssh-add -l` lists its keys, `ssh-add` adds one; or name a key in the inventory.",
+                ) from exc
             raise
 
     def _credentials(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -108,11 +109,21 @@ class Uploads:
     def _transfer(self, end: float) -> Sftp:
         """Return the file transfer, begun when the first byte is to be sent: a board that has all is not asked for one."""
         if self._sftp is None:
-            with self._link.within(min(STALL_S, end - monotonic()), "open a file transfer to"):
+            with self._link.within(min(STALL_S, end - monotonic()), "open a file transfer to"), self._refused():
                 self._sftp = Sftp.from_transport(self._link.transport)
-        if self._sftp is None:
-            raise DeviceUnreachable(f"{self._link.name} offers no file transfer", todo="Let its sshd_config name a Subsystem sftp.")
+        assert self._sftp is not None  # the connection still stands
         return self._sftp
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Tell a board without SFTP from one that went away: the first still talks, and closes the channel that asked for it."""
+        try:
+            yield
+        except (paramiko.SSHException, EOFError) as exc:
+            if not self._link.is_alive:
+                raise
+            todo = "Let /etc/ssh/sshd_config there say: Subsystem sftp internal-sftp; then restart sshd."
+            raise DeviceUnreachable(f"{self._link.name} offers no file transfer (SFTP)", todo=todo) from exc
 
     def _send(self, source: Path, part: str, start: int, end: float) -> None:
         """Write the bytes from `start` on, many requests ahead of the board's answers; each answer is a sign of life."""
@@ -162,7 +173,8 @@ def heard(arrivals: SshChannel, link: Link, deadline_s: float) -> Message:
     except ValueError as exc:
         raise DeviceUnreachable(
             f"{link.name} said something that is no answer: {link.redact(line.decode(errors='replace'))[:60]!r}",
-            cause="a login script there writes to standard output",
+            cause="a login script there writes to standard output, or the account may not run commands",
+            todo="`ssh USER@HOST true` must print nothing: let ~/.bashrc there begin with [ -t 1 ] || return",
         ) from exc
     if "error" in answer:
         raise error_for(str(answer["error"]))(f"{link.name}: {link.redact(str(answer.get('words')))}")

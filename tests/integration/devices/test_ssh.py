@@ -21,7 +21,16 @@ from benchmarks import ssh_hostile_names, ssh_identities, ssh_uploads
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.protocols import BlockRequest
 from edgepipe.devices.transports.ssh import PASSPHRASE, SshTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, EdgepipeError, HostKeyRefused, InventoryError, StorageError, UsageError
+from edgepipe.errors import (
+    DeviceBusy,
+    DeviceUnreachable,
+    EdgepipeError,
+    HostKeyRefused,
+    InfrastructureError,
+    InventoryError,
+    StorageError,
+    UsageError,
+)
 from edgepipe.records import RunOutcome
 
 SOON = 20.0
@@ -90,6 +99,39 @@ class TestLoggingIn:
     def test_an_entry_without_any_key_is_a_mistake_in_the_inventory(self, sshd: Sshd) -> None:
         with pytest.raises(InventoryError, match="no key to log in with"):
             SshTransport("pi4", sshd.link(key=None))
+
+    def test_a_key_that_is_none_is_told_in_plain_words(self, sshd: Sshd, tmp_path: Path) -> None:
+        (tmp_path / "scrap").write_text("scrap")
+        said = {"scrap": "no private key of OpenSSH", "none": "cannot be read: No such file", "id.pub": "is a public key"}
+        for name, words in said.items():
+            with pytest.raises(InventoryError, match=words):
+                SshTransport("pi4", sshd.link(key=str(tmp_path / name)))
+
+    def test_without_an_agent_there_is_no_key_of_one(self, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        with pytest.raises(DeviceUnreachable, match="board: no ssh-agent answers here"):
+            opened(sshd.link(key=None, agent=True))
+
+    def test_a_python_that_is_not_there_is_named(self, sshd: Sshd) -> None:
+        transport = opened(sshd.link(python="python9"))
+        agent = transport.start_agent("agent.pyz", deadline_s=SOON)
+        with pytest.raises(InfrastructureError) as caught:
+            agent.receive(deadline_s=SOON)
+        transport.close()
+        assert "the inventory's python, 'python9', cannot be started here: No such file" in str(caught.value)
+
+    def test_a_board_without_sftp_is_told_what_its_sshd_lacks(self, sshd: Sshd, file: Path, tmp_path: Path) -> None:
+        sshd.stop()
+        shell = tmp_path / "shell"
+        shell.write_text('#!/bin/sh\n[ "$SSH_ORIGINAL_COMMAND" = internal-sftp ] || eval "$SSH_ORIGINAL_COMMAND"\n')
+        shell.chmod(0o755)
+        sshd.more = f"ForceCommand {shell}"
+        sshd.start()
+        transport = opened(sshd.link())
+        with pytest.raises(DeviceUnreachable, match="offers no file transfer") as caught:
+            transport.put(file, file.name, deadline_s=SOON)
+        transport.close()
+        assert "Subsystem sftp internal-sftp" in caught.value.todo
 
     def test_a_key_with_a_passphrase_asks_for_it_and_never_shows_it(self, sshd: Sshd, tmp_path: Path) -> None:
         key = tmp_path / "locked"
