@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterable
 
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SshLink
+from edgepipe.devices.boards.mcu import LineTransport, McuBoard
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
 from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
+from edgepipe.devices.transports.qemu import QemuTransport
+from edgepipe.devices.transports.serial import SerialTransport
 from edgepipe.errors import InventoryError, UsageError
 
 
 def connect(entry: DeviceEntry) -> Board:
     """Return the board of an entry, not yet opened. Raises InventoryError for a kind that this version cannot reach."""
-    if entry.transport.kind not in TRANSPORTS:
-        raise _unknown(entry, "transport", entry.transport.kind, TRANSPORTS)
+    ways = LINES if entry.board == "mcu" else TRANSPORTS
+    if entry.transport.kind not in ways:
+        raise _unknown(entry, "serial line" if entry.board == "mcu" else "transport", entry.transport.kind, ways)
     if entry.board not in BOARDS:
         raise _unknown(entry, "board", entry.board, BOARDS)
     return BOARDS[entry.board](entry)
@@ -60,14 +64,32 @@ def _linux(entry: DeviceEntry) -> LinuxBoard:
     return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=entry.is_virtual)
 
 
+def _qemu(entry: DeviceEntry) -> LineTransport:
+    assert isinstance(entry.transport, QemuLink)
+    return QemuTransport(entry.name, entry.transport.machine)
+
+
+def _serial(entry: DeviceEntry) -> LineTransport:
+    assert isinstance(entry.transport, SerialLink)
+    return SerialTransport(entry.name, entry.transport.by_id, entry.transport.baud)
+
+
+def _mcu(entry: DeviceEntry) -> McuBoard:
+    emulated = entry.is_virtual or isinstance(entry.transport, QemuLink)
+    return McuBoard(entry.name, LINES[entry.transport.kind](entry), emulated=emulated)
+
+
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
     "local": _local,
     "ssh": _ssh,
     "fake": lambda entry: FakeTransport(_hardware(entry)),
 }
+# How the serial line of a microcontroller is got at.
+LINES: dict[str, Callable[[DeviceEntry], LineTransport]] = {"serial": _serial, "qemu": _qemu}
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "linux": _linux,
     "coral": _linux,  # the same agent; what is different is its target, and the delegate of a compiled model
+    "mcu": _mcu,
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
 # Not "fake": a board in memory keeps what it is given no longer than the command lives.

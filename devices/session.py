@@ -55,11 +55,13 @@ class Session:
     ) -> RunRecord:
         """Time the model in `blocks` fresh processes. What goes wrong with the board or the model is the record's outcome.
 
-        What `conditions` leave open, the inventory says; `cool_longest_s` is for all blocks together. One that is stopped keeps the
-        blocks that it has, as `infra`; without any it raises Interrupted.
+        Of a board whose counts are exact one block is enough, whatever `blocks` says. What `conditions` leave open, the inventory
+        says; `cool_longest_s` is for all blocks together. One that is stopped keeps the blocks that it has, as `infra`; without any
+        it raises Interrupted.
         """
         started, taken = now(), list[Block]()
         runtime, conditions = _unasked(options), wished(self._entry, conditions)
+        blocks = 1 if self.identity.counts_instructions else blocks  # exact counts: one boot says all (METHODS §1)
         try:
             runtime = self.board.runtime(options)
             advance(0, "sending the model")

@@ -114,9 +114,10 @@ def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> N
     assert "fake, local" in str(raised.value)
 
 
-def test_a_board_that_this_version_does_not_know_is_named() -> None:
-    with pytest.raises(InventoryError, match='no board "mcu" yet'):
+def test_a_microcontroller_without_a_serial_line_is_named_with_the_lines_there_are() -> None:
+    with pytest.raises(InventoryError, match='no serial line "fake" yet') as raised:
         connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=FakeLink()))
+    assert "qemu, serial" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,8 @@
 static PORT_KEPT _Alignas(16) uint8_t model[MODEL_BYTES];
 static _Alignas(16) uint8_t arena[ARENA_BYTES];
 static uint8_t samples[SAMPLES_BYTES];
-static uint8_t outgoing[LINE_BYTES];
-static uint32_t outgoing_count;
-static uint8_t incoming[LINE_BYTES];
-static uint32_t incoming_first, incoming_end;
+static uint8_t outgoing[LINE_BYTES], incoming[LINE_BYTES];
+static uint32_t outgoing_count, incoming_first, incoming_end;
 static uint64_t started_at, opened_at;
 
 /* The linker's names for the bounds of what is PORT_KEPT. */
@@ -50,10 +48,8 @@ static void put_all(int to, const uint8_t *bytes, size_t count)
 /* Keep what a reset keeps, and become a new process. Calls only what a signal handler may call. */
 _Noreturn static void start_anew(int unused)
 {
-    static char name[] = "edgepipe-host";
-    static char kept[] = KEPT "=1";
-    char *arguments[] = {name, NULL};
-    char *environment[] = {kept, NULL};
+    static char name[] = "edgepipe-host", kept[] = KEPT "=1";
+    static char *arguments[] = {name, NULL}, *environment[] = {kept, NULL};
     (void)unused;
     if (lseek(KEPT_DESCRIPTOR, 0, SEEK_SET) == 0) {
         put_all(KEPT_DESCRIPTOR, __start_noinit, (size_t)(__stop_noinit - __start_noinit));
@@ -66,17 +62,13 @@ _Noreturn static void start_anew(int unused)
 static void remember(void)
 {
     if (getenv(KEPT) == NULL) {
-        const int memory = memfd_create("kept", 0);
-        (void)dup2(memory, KEPT_DESCRIPTOR);
+        (void)dup2(memfd_create("kept", 0), KEPT_DESCRIPTOR);
         return;
     }
     (void)lseek(KEPT_DESCRIPTOR, 0, SEEK_SET);
     for (uint8_t *to = __start_noinit; to < __stop_noinit;) {
         const ssize_t count = read(KEPT_DESCRIPTOR, to, (size_t)(__stop_noinit - to));
-        if (count <= 0) {
-            break;
-        }
-        to += count;
+        to = count > 0 ? to + count : __stop_noinit;
     }
 }
 

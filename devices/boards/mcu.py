@@ -1,0 +1,262 @@
+"""A microcontroller with edgepipe's firmware: models are sent into its memory over a serial line and run there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
+from edgepipe.devices.agent.runtimes.model import Port
+from edgepipe.devices.boards.mcu_talk import Loaded, McuInfo, McuTalk, Step, Tensor
+from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
+from edgepipe.devices.transports.board_lock import BoardLock
+from edgepipe.devices.transports.frame_link import FrameLink
+from edgepipe.devices.transports.serial_line import Line
+from edgepipe.devices.transports.serial_upload import SerialUpload, Upload
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted
+from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
+
+OPEN_S, HELLO_S = 20.0, 15.0
+SLOWEST_BYTES_PER_S = 500.0  # an upload that is slower than this, on a line that damages much, is given up
+UPLOAD_S = 60.0
+SLICE_S = 0.2  # how long a board that is stopped goes on waiting
+EXACT_WARMUP, EXACT_INVOCATIONS = 1, 3
+NS = 1_000_000_000
+
+
+class LineTransport(Protocol):
+    """How the serial line of a board is got at. `key` names the board for its lock; `baud` is the line's."""
+
+    @property
+    def key(self) -> str:
+        """What the board is, wherever it is plugged in."""
+
+    @property
+    def baud(self) -> int:
+        """Bits a second."""
+
+    def open(self, *, deadline_s: float) -> Line:
+        """Open the line, and start what is behind it. Raises DeviceUnreachable, DeviceBusy."""
+
+    def close(self) -> None:
+        """Let go of it. May be called at any time and twice."""
+
+
+class StoppableLine:
+    """A line whose waits another thread can end: they then raise Interrupted."""
+
+    def __init__(self, line: Line, device: str) -> None:
+        self._line, self._device, self.stopped = line, device, False
+
+    def read(self, *, deadline_s: float) -> bytes:
+        """Return what has come."""
+        self._check()
+        while deadline_s > SLICE_S:
+            data = self._line.read(deadline_s=SLICE_S)
+            if data:
+                return data
+            self._check()
+            deadline_s -= SLICE_S
+        return self._line.read(deadline_s=deadline_s)
+
+    def write(self, data: bytes, *, deadline_s: float) -> None:
+        """Send bytes."""
+        self._check()
+        self._line.write(data, deadline_s=deadline_s)
+
+    def close(self) -> None:
+        """Let go of the line."""
+        self._line.close()
+
+    def _check(self) -> None:
+        if self.stopped:
+            raise Interrupted(f"{self._device}: stopped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Talking:
+    """An open board."""
+
+    line: StoppableLine
+    link: FrameLink
+    talk: McuTalk
+    info: McuInfo
+
+
+class McuBoard:
+    """Holds a microcontroller from `open` to `close`; a block of an emulated one is exact: three runs of the same ticks."""
+
+    def __init__(self, name: str, transport: LineTransport, *, emulated: bool = False, lock_folder: Path | None = None) -> None:
+        self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
+        self._lock: BoardLock | None = None
+        self._line: StoppableLine | None = None
+        self._talking: _Talking | None = None
+        self._pushed: tuple[str, Upload] | None = None
+        self._loaded: Loaded | None = None
+
+    def open(self) -> None:
+        """Take the lock before the line is opened, since opening it resets many boards; then find the firmware on it."""
+        self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
+        try:
+            self._line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name)
+            link = FrameLink(self._line, self._name)
+            link.hello(deadline_s=HELLO_S)
+            talk = McuTalk(link, self._name)
+            self._talking = _Talking(line=self._line, link=link, talk=talk, info=talk.info())
+        except BaseException:
+            self.close()
+            raise
+
+    def identify(self) -> DeviceIdentity:
+        """Return what the firmware says of its board."""
+        info = self._open().info
+        board = info.words("board")
+        return DeviceIdentity(
+            name=self._name,
+            board="mcu",
+            serial=f"{info.words('serial')}-{board}",
+            arch="arm" if info.words("cpu").startswith("cortex") else info.words("cpu"),
+            cpu=info.words("cpu"),
+            os=f"edgepipe firmware {info.words('build')} on {board}",
+            emulated=self._emulated or info.count("emulated") != 0,
+        )
+
+    def capabilities(self) -> Capabilities:
+        """Return what the firmware says that it has room for and can run."""
+        info = self._open().info
+        return Capabilities(ops=dict(info.operators), arena_bytes=info.count("arena_bytes"), open_shapes=False)
+
+    def runtime(self, options: RunOptions) -> RuntimeIdentity:
+        """Return the engine in the firmware: there is one, whatever is asked for."""
+        info = self._open().info
+        return RuntimeIdentity(name=info.words("engine"), version=info.words("build"), delegate="none", threads=1)
+
+    def push(self, model: Path, sha256: str) -> None:
+        """Send the model into the board's memory. Raises ModelRejected where it does not fit or the engine refuses it."""
+        content = model.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InfrastructureError(f"{model} is another file than {sha256:.12}", cause="it was changed meanwhile")
+        self._pushed = (sha256, Upload(content=content, name=model.stem))
+        self._load(sha256)
+
+    def measure(self, sha256: str, request: BlockRequest) -> Block:
+        """Start the board anew, unless it has just started, and time the model; the times are the board's own ticks."""
+        if request.index:
+            self._require(sha256)
+            self._open().talk.reset()
+            self._open().link.hello(deadline_s=HELLO_S)
+        loaded = self._load(sha256)
+        inputs = _inputs(loaded.inputs, request.seed)
+        first = self._run(inputs, request.options)
+        outputs = self._outputs(loaded)
+        if self._emulated:
+            ticks, warmup, settled = [self._run(inputs, request.options) for _ in range(EXACT_INVOCATIONS)], EXACT_WARMUP, True
+        else:
+            ticks, warmup, settled = self._timed(inputs, request)
+        exact = not self._emulated or len(set(ticks)) == 1
+        samples = [self._ns(count) for count in ticks]
+        packed, stride = pack_samples_ns(samples)
+        return Block(
+            index=request.index,
+            outcome=RunOutcome.OK if exact else RunOutcome.INVALID,
+            reason="" if exact else f"the same run took different ticks: {', '.join(map(str, ticks))}",
+            first_ns=self._ns(first),
+            warmup_invocations=warmup,
+            warmup_settled=settled,
+            invocations=len(samples),
+            stride=stride,
+            samples_ns_zlib=packed,
+            median_ns=float(median(samples)),
+            model_memory_bytes=loaded.arena_bytes,
+            output_sha256=hashlib.sha256(b"".join(outputs)).hexdigest(),
+            artefact_sha256=sha256,
+        )
+
+    def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
+        """Run the model on each sample."""
+        loaded = self._load(sha256)
+        for sample in samples:
+            self._run(sample, options)
+            yield Prediction(outputs=self._outputs(loaded))
+
+    def steps(self) -> Sequence[Step]:
+        """Return each operator's ticks in the last run of the loaded model."""
+        if self._loaded is None:
+            raise InfrastructureError(f"{self._name} has no model loaded")
+        return self._open().talk.steps(self._loaded.steps)
+
+    def stop(self) -> None:
+        """Have whatever waits for the board raise Interrupted."""
+        line = self._line
+        if line is not None:
+            line.stopped = True
+
+    def close(self) -> None:
+        """Let go of the board."""
+        self._transport.close()
+        self._line = self._talking = self._loaded = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.free()
+
+    def _open(self) -> _Talking:
+        if self._talking is None:
+            raise DeviceUnreachable(f"{self._name} is not open")
+        return self._talking
+
+    def _require(self, sha256: str) -> Upload:
+        self._open()
+        if self._pushed is None or self._pushed[0] != sha256:
+            raise InfrastructureError(f"{self._name} has no model {sha256:.12}")
+        return self._pushed[1]
+
+    def _load(self, sha256: str) -> Loaded:
+        """Bring what the board does not have of the model, and have its engine take it."""
+        upload, board = self._require(sha256), self._open()
+        limits = board.talk.limits(board.info, self._transport.baud)
+        SerialUpload(board.link, upload, limits).run(deadline_s=UPLOAD_S + len(upload.content) / SLOWEST_BYTES_PER_S)
+        self._loaded = board.talk.load()
+        return self._loaded
+
+    def _run(self, inputs: Sequence[bytes], options: RunOptions) -> int:
+        """Write every input and run once; returns ticks."""
+        talk = self._open().talk
+        for index, data in enumerate(inputs):
+            talk.write(index, data)
+        return talk.invoke(deadline_s=options.deadline_s)
+
+    def _outputs(self, loaded: Loaded) -> tuple[bytes, ...]:
+        talk = self._open().talk
+        return tuple(talk.read(index, tensor.size_bytes) for index, tensor in enumerate(loaded.outputs))
+
+    def _timed(self, inputs: Sequence[bytes], request: BlockRequest) -> tuple[list[int], int, bool]:
+        """Return the ticks of the timed runs, the number of warm-up runs, and whether those had settled (METHODS §1)."""
+        clock_hz = self._open().info.count("clock_hz")
+        warm, settled = list[int](), False
+        while len(warm) < request.warmup_min or not (settled or sum(warm) > request.warmup_max_s * clock_hz):
+            warm.append(self._run(inputs, request.options))
+            settled = len(warm) >= 2 * WINDOW and _is_settled(warm)
+        ticks = list[int]()
+        while len(ticks) < request.min_invocations or sum(ticks) < request.min_s * clock_hz:
+            ticks.append(self._run(inputs, request.options))
+        return ticks, len(warm), settled
+
+    def _ns(self, ticks: int) -> int:
+        return round(ticks * NS / self._open().info.count("clock_hz"))
+
+
+def _is_settled(ticks: Sequence[int]) -> bool:
+    last, earlier = median(ticks[-WINDOW:]), median(ticks[-2 * WINDOW : -WINDOW])
+    return abs(last - earlier) < SETTLED * earlier
+
+
+def _inputs(tensors: Sequence[Tensor], seed: int) -> tuple[bytes, ...]:
+    """Return the same inputs as on every other board."""
+    from numpy import dtype
+
+    ports: list[Port] = [((tensor.size_bytes // dtype(tensor.dtype).itemsize,), tensor.dtype) for tensor in tensors]
+    return tuple(array.tobytes() for array in seeded_inputs(ports, seed))

@@ -1,0 +1,81 @@
+"""An emulated microcontroller: QEMU runs the firmware and gives it a serial line; every instruction takes the same virtual time."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+from edgepipe.devices import firmware_build
+from edgepipe.devices.transports.serial_line import Line, TtyLine
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
+
+PROGRAM, PACKAGE = "qemu-system-arm", "qemu-system-arm"
+# 2^5 = 32 ns of virtual time for each instruction, whatever the host does; waiting costs no host time.
+COUNTED = ("-icount", "shift=5,align=off,sleep=off")
+HEADLESS = ("-display", "none", "-monitor", "none", "-serial", "pty")
+WHERE = re.compile(rb"char device redirected to (/dev/pts/\d+)")
+END_S = 5.0
+
+
+class QemuTransport:
+    """Starts the emulator when opened and ends it when closed; `build` makes the firmware of a machine."""
+
+    baud = 115_200  # of the boards that it stands for; the emulated line takes bytes as they come
+
+    def __init__(self, name: str, machine: str, build: Callable[[str], firmware_build.Firmware] = firmware_build.build) -> None:
+        self._name, self._machine, self._build = name, machine, build
+        known = [port for port in firmware_build.PORTS if port.startswith("mps")]
+        if machine not in known:
+            raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {', '.join(known)}.")
+        self.key = f"qemu {name}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: TtyLine | None = None
+
+    def open(self, *, deadline_s: float) -> Line:
+        """Build the firmware where that was not done yet, and start it. Raises DeviceUnreachable, InfrastructureError."""
+        self.close()
+        firmware = self._build(self._machine)
+        if shutil.which(PROGRAM) is None:
+            raise InfrastructureError(
+                f"{self._name} cannot be emulated: {PROGRAM} is not installed",
+                todo=f"On Debian and Ubuntu: apt-get install {PACKAGE}.",
+            )
+        command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED]
+        if shutil.which("setpriv"):  # of util-linux: the emulator ends with whoever started it, however that ends
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._line = TtyLine(self._where(deadline_s))
+        return self._line
+
+    def _where(self, deadline_s: float) -> Path:
+        """Return the line's place, which the emulator tells."""
+        assert self._process is not None and self._process.stdout is not None
+        said, end = b"", monotonic() + deadline_s
+        while (found := WHERE.search(said)) is None:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - monotonic()))
+            piece = os.read(self._process.stdout.fileno(), 4096) if ready else b""
+            said += piece
+            if not piece:
+                words = said.decode(errors="replace").strip().splitlines()[-1:]
+                raise DeviceUnreachable(f"the emulator of {self._name} did not start: {' '.join(words) or 'it said nothing'}")
+        return Path(found[1].decode())
+
+    def close(self) -> None:
+        """End the emulator."""
+        line, self._line = self._line, None
+        process, self._process = self._process, None
+        if line is not None:
+            line.close()
+        if process is not None:
+            process.terminate()
+            try:
+                process.communicate(timeout=END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()

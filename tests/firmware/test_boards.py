@@ -1,0 +1,174 @@
+"""Microcontroller boards: the firmware in QEMU on five cores and on this machine, reached over a PTY as a real one is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tty
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgepipe.devices import firmware_build
+from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.protocols import BlockRequest, RunOptions
+from edgepipe.devices.transports.qemu import QemuTransport
+from edgepipe.devices.transports.serial import SerialTransport
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, InventoryError, ModelRejected
+from edgepipe.records import RunOutcome, unpack_samples_ns
+from tests.firmware.host_board import firmware
+from tests.firmware.tflm import Case, answers
+
+MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
+NAMES = ("kws_ref_model.tflite", "ad01_int8.tflite")
+MACHINES = tuple(port for port in firmware_build.PORTS if port.startswith("mps"))
+OPTIONS = RunOptions()
+QUICK = BlockRequest(index=0, warmup_min=1, warmup_max_s=0.0, min_invocations=3, min_s=0.0)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A trained model, one input and what TFLite Micro answers to it."""
+
+    path: Path
+    sha256: str
+    sample: bytes
+    answer: bytes
+
+
+@pytest.fixture(scope="module")
+def reals() -> dict[str, Real]:
+    """The real models, where they are at hand."""
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    if not MODELS.is_dir():
+        pytest.skip(f"the real models are not at {MODELS}")
+    sizes = {"kws_ref_model.tflite": (1, 49, 10, 1), "ad01_int8.tflite": (1, 640)}
+    source = np.random.default_rng(7)
+    rows = [source.integers(-128, 128, size=sizes[name], dtype=np.int8) for name in NAMES]
+    found = answers([Case(model=(MODELS / name).read_bytes(), rows=((row,),)) for name, row in zip(NAMES, rows, strict=True)])
+    reals = {}
+    for name, row, answer in zip(NAMES, rows, found, strict=True):
+        assert answer is not None
+        sha256 = hashlib.sha256((MODELS / name).read_bytes()).hexdigest()
+        reals[name] = Real(path=MODELS / name, sha256=sha256, sample=row.tobytes(), answer=answer[0][0])
+    return reals
+
+
+@pytest.fixture
+def host(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[McuBoard]:
+    """The host's firmware behind a PTY that stands where serial boards do."""
+    program = firmware(tmp_path_factory.getbasetemp() / "firmware")
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    process = subprocess.Popen([program], stdin=master, stdout=master)
+    (tmp_path / "usb-board").symlink_to(os.ttyname(slave))
+    board = McuBoard("m4", SerialTransport("m4", "usb-board", 921_600, folder=tmp_path), lock_folder=tmp_path)
+    yield board
+    board.close()
+    process.kill()
+    process.wait()
+    os.close(master)
+    os.close(slave)
+
+
+def emulated(machine: str, folder: Path) -> McuBoard:
+    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
+        if shutil.which(program) is None:
+            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
+    transport = QemuTransport(machine, machine, lambda name: firmware_build.build(name, folder=folder))
+    return McuBoard(machine, transport, emulated=True, lock_folder=folder)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_an_emulated_core_answers_as_tflite_micro_does_bit_for_bit(
+    machine: str, reals: dict[str, Real], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    real = reals["kws_ref_model.tflite"]
+    with closing(emulated(machine, tmp_path_factory.getbasetemp() / "firmware")) as board:
+        board.open()
+        assert board.identify().counts_instructions
+        board.push(real.path, real.sha256)
+        (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
+        assert prediction.outputs == (real.answer,)
+        assert all(step.ticks for step in board.steps())
+
+
+def test_an_emulated_block_takes_the_same_ticks_after_a_reset_that_keeps_the_model(
+    reals: dict[str, Real], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    real, ticks = reals["ad01_int8.tflite"], set()
+    with closing(emulated("mps2-an386", tmp_path_factory.getbasetemp() / "firmware")) as board:
+        board.open()
+        board.push(real.path, real.sha256)
+        (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
+        assert prediction.outputs == (real.answer,)
+        for index in range(3):
+            block = board.measure(real.sha256, BlockRequest(index=index))
+            assert block.outcome is RunOutcome.OK
+            assert block.invocations == 3
+            ticks |= set(unpack_samples_ns(block.samples_ns_zlib))
+    assert len(ticks) == 1
+
+
+def test_a_board_on_a_line_is_pushed_measured_and_asked(host: McuBoard, reals: dict[str, Real]) -> None:
+    host.open()
+    assert (host.identify().name, host.identify().board, host.identify().cpu) == ("m4", "mcu", "host")
+    assert (host.capabilities().ops or {})["CONV_2D"] >= 1
+    assert host.runtime(OPTIONS).threads == 1
+    for name in NAMES:
+        real = reals[name]
+        host.push(real.path, real.sha256)
+        (prediction,) = host.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
+        assert prediction.outputs == (real.answer,)
+        blocks = [host.measure(real.sha256, BlockRequest(**{**vars(QUICK), "index": index})) for index in range(2)]
+        assert {block.outcome for block in blocks} == {RunOutcome.OK}
+        assert len({block.output_sha256 for block in blocks}) == 1
+        assert all(block.invocations >= 3 and block.median_ns and block.model_memory_bytes for block in blocks)
+
+
+def test_a_board_is_held_by_one_at_a_time_and_free_at_once(host: McuBoard, tmp_path: Path) -> None:
+    other = McuBoard("m4", SerialTransport("m4", "usb-board", 921_600, folder=tmp_path), lock_folder=tmp_path)
+    host.open()
+    with pytest.raises(DeviceBusy, match=f"m4 is held by process {os.getpid()}"):
+        other.open()
+    host.close()
+    host.close()
+    other.open()
+    other.close()
+
+
+def test_a_model_that_the_engine_refuses_is_the_models_fault(host: McuBoard, tmp_path: Path) -> None:
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(b"no model at all")
+    host.open()
+    with pytest.raises(ModelRejected, match="m4 cannot run the model"):
+        host.push(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_what_is_not_there_is_said(host: McuBoard, tmp_path: Path) -> None:
+    with pytest.raises(DeviceUnreachable, match="m4 is not open"):
+        host.identify()
+    host.open()
+    with pytest.raises(InfrastructureError, match="no model 000000000000"):
+        host.measure("0" * 64, QUICK)
+    gone = McuBoard("gone", SerialTransport("gone", "usb-gone", 115_200, folder=tmp_path), lock_folder=tmp_path)
+    with pytest.raises(DeviceUnreachable, match="No such file"):
+        gone.open()
+    with pytest.raises(InventoryError, match="no name under"):
+        SerialTransport("up", "../ttyS0", 115_200)
+    with pytest.raises(InventoryError, match="mps2-an386"):
+        QemuTransport("m9", "mps9")
+
+
+def test_a_port_stays_below_150_lines_and_says_how_far_it_was_tried() -> None:
+    root = Path(__file__).resolve().parents[2] / "devices" / "firmware" / "port"
+    for port in firmware_build.PORTS.values():
+        assert port.status is firmware_build.PortStatus.RUN
+        lines = sum(len(path.read_text().splitlines()) for path in (root / port.folders[0]).glob("*.[ch]"))
+        assert 0 < lines < 150, port.name
