@@ -20,7 +20,11 @@ def select(inventory: Inventory, selector: str) -> tuple[DeviceEntry, ...]:
     devices = {**{name: entry for name, entry in BUILT_IN.devices.items() if name in terms}, **inventory.devices}
     problems = [_nothing(inventory, term) for term in terms if not any(_means(term, entry) for entry in devices.values())]
     if problems:
-        raise UsageError(f"{inventory.source} has no such device", problems=problems)
+        raise UsageError(
+            f"{inventory.source} has no such device",
+            problems=problems,
+            todo="`edgepipe farm list --offline` shows names and labels.",
+        )
     return tuple(entry for entry in devices.values() if any(_means(term, entry) for term in terms))
 
 

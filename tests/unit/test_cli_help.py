@@ -7,8 +7,9 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgepipe.cli import build_app
+from edgepipe.cli import build_app, main_inner
 from edgepipe.cli.commands import COMMANDS
+from edgepipe.errors import UsageError
 
 GROUP = typer.main.get_command(build_app())
 # What takes long to import and is not needed to explain anything. (To show a verb's options typer itself takes pydantic.)
@@ -86,3 +87,18 @@ def test_an_unknown_option_is_a_usage_error(verb: str) -> None:
     assert ran.returncode == 2
     assert "--no-such-option" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["farm", "status"], "edgepipe farm status"),
+        (["farm", "stauts"], "edgepipe farm"),
+        (["bench"], "edgepipe bench"),
+        (["bnch"], "edgepipe"),
+    ],
+)
+def test_a_wrong_call_names_the_help_that_fits(arguments: list[str], named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        main_inner(arguments)
+    assert caught.value.todo == f"See {named} --help."

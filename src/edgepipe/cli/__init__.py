@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -56,11 +56,20 @@ def main_inner(arguments: Sequence[str]) -> int:
     except SystemExit as exc:  # click's answer to a reader that has gone
         raise BrokenPipeError from exc
     except typer.TyperException as exc:
-        verb = next((word for word in arguments if word in COMMANDS), "")
-        raise UsageError(exc.format_message(), todo=f"See edgepipe {verb} --help.".replace("  ", " ")) from exc
+        raise UsageError(exc.format_message(), todo=f"See {' '.join(['edgepipe', *_verbs(arguments)])} --help.") from exc
     if result == Interrupted.exit_code:  # typer's answer to Ctrl-C, without a word
         raise Interrupted("stopped by Ctrl-C")
     return result if isinstance(result, int) else 0
+
+
+def _verbs(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the verb that was asked for, and which of a group's, as far as there is one."""
+    words = iter(arguments)
+    verb = next((word for word in words if word in COMMANDS), None)
+    if verb is not None:
+        _, command = COMMANDS[verb]
+        yield verb
+        yield from (word for word in [next(words, "")] if not callable(command) and word in command)
 
 
 def main() -> NoReturn:

@@ -83,7 +83,8 @@ def deploy(
     from edgepipe.workflows.deploy import deploy as run
 
     planned = plan(model, device=device, inventory=inventory)
-    _announce(planned, asked=not yes)
+    if not (yes and quiet):
+        _announce(planned, asked=not yes)
     wishes = Wishes(
         deadline_s=deadline,
         confirm=not no_confirm,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepipe.bundles import GOLDEN, MODEL
+from edgepipe.bundles import GOLDEN, MANIFEST, MODEL
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.errors import UsageError, VerifyFailed
 from edgepipe.facts import ModelFacts
@@ -62,6 +62,8 @@ def choose_named(model: str) -> Choice:
 
 
 def _of_bundle(path: Path) -> Choice:
+    if path.is_dir() and not (path / MANIFEST).is_file():
+        raise UsageError(f"{path} is a folder, and no bundle", todo="Name the .tflite in it; `edgepipe bundle` makes bundles.")
     files, problems = contents.read(path)
     found, more = check.open_manifest(files)
     problems += [*more, *check.file_problems(found, files)]

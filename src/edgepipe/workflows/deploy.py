@@ -19,7 +19,7 @@ from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import Deployable, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.signing import signed_version, trusted_keys
-from edgepipe.errors import EdgepipeError, InfrastructureError, ModelRejected, UsageError, VerifyFailed
+from edgepipe.errors import EdgepipeError, InfrastructureError, Interrupted, ModelRejected, Terminated, UsageError, VerifyFailed
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.parity import Runtime
 from edgepipe.pipeline.export.bundle import golden
@@ -96,7 +96,7 @@ def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit 
     """Put each model on trial on its board, and confirm it; one board's failure costs that board only.
 
     Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model, UsageError
-    where it is for an Edge TPU and what it was compiled from is not there.
+    where it is for an Edge TPU and what it was compiled from is not there. Interrupted and Terminated say what became of each.
     """
     _check_versions(planned, wishes.version)
     made: dict[str, bytes] = {}
@@ -104,7 +104,23 @@ def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit 
         sha256 = each.choice.facts.sha256
         if sha256 not in made:
             made[sha256] = _golden(each.choice, emit)
-    return tuple(_deliver(each, made[each.choice.facts.sha256], wishes, emit) for each in planned)
+    done: list[Delivery] = []
+    for each in planned:
+        try:
+            done.append(_deliver(each, made[each.choice.facts.sha256], wishes, emit))
+        except (KeyboardInterrupt, Interrupted, Terminated) as exc:
+            raise _stopped(exc, done, [later.entry.name for later in planned[len(done) :]], wishes) from exc
+    return tuple(done)
+
+
+def _stopped(exc: BaseException, done: Sequence[Delivery], left: Sequence[str], wishes: Wishes) -> Interrupted | Terminated:
+    became = [f"{each.device}: {each.error.what if each.error else 'done'}" for each in done]
+    became.append(f"{left[0]}: it may have the model on trial, and then goes back by itself within {wishes.deadline_s:g} s")
+    became += [f"{name}: nothing was sent" for name in left[1:]]
+    todo = f"`edgepipe farm status {left[0]}` says how it stands; `edgepipe rollback --device {left[0]}` does not wait."
+    if isinstance(exc, Terminated):
+        return Terminated(exc.what, problems=became, todo=todo)
+    return Interrupted("stopped by Ctrl-C", problems=became, todo=todo)
 
 
 def _check_versions(planned: Sequence[Planned], version: int | None) -> None:
@@ -155,6 +171,8 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
                 deployed = replace(deployed, outcome=State.COMMITTED)
         if deployed.outcome not in (State.COMMITTED, State.TRIAL):
             error = _rejected(entry, deployed)
+    except (Interrupted, Terminated):  # meant for the command, not for this board
+        raise
     except EdgepipeError as exc:
         error = exc
     return Delivery(device=entry.name, model=choice.name, sha256=choice.facts.sha256, deployed=deployed, error=error)

@@ -11,6 +11,9 @@ from commandline import Command
 
 from benchmarks.deployments import current
 from benchmarks.synthetic import convolution
+from edgepipe.errors import Interrupted, Terminated
+from edgepipe.events import Event, Note
+from edgepipe.workflows.deploy import Wishes, deploy, plan, rollback
 
 HERE = ("--device", "local", "--no-reboot-protection")
 
@@ -61,6 +64,35 @@ def test_a_trial_is_kept_by_confirm_and_undone_by_rollback(
     assert current(agent_home) == sha256_of(model)
     none_left = edgepipe("rollback", "--device", "local")
     assert (none_left.code, edgepipe("confirm", "--device", "local").code) == (2, 2)
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), Terminated("stopped by SIGTERM")])
+def test_one_that_is_stopped_says_which_board_may_have_a_trial_and_begins_no_other(
+    model: Path, tmp_path: Path, agent_home: Path, stopped: BaseException
+) -> None:
+    inventory = tmp_path / "farm_inventory.yaml"
+    boards = [f"  {name}: {{board: linux, target: host, transport: {{kind: local}}}}" for name in ("first", "second")]
+    inventory.write_text("\n".join(["schema: 1", "devices:", *boards]) + "\n")
+
+    def stop_during_the_trial(event: Event) -> None:
+        if isinstance(event, Note) and "health check passed" in event.text:
+            raise stopped
+
+    planned = plan(str(model), device="*", inventory=inventory)
+    with pytest.raises((Interrupted, Terminated)) as caught:
+        deploy(planned, Wishes(protected=False), emit=stop_during_the_trial)
+    assert isinstance(caught.value, Terminated) == isinstance(stopped, Terminated)
+    assert caught.value.problems == (
+        "first: it may have the model on trial, and then goes back by itself within 120 s",
+        "second: nothing was sent",
+    )
+    assert rollback("first", inventory=inventory).current is None
+
+
+def test_quiet_says_the_result_only(edgepipe: Command, model: Path, agent_home: Path) -> None:
+    done = edgepipe("deploy", model, *HERE, "--yes", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "is current" in done.out
 
 
 def test_a_slow_model_is_exit_code_6_and_never_stays(edgepipe: Command, model: Path, agent_home: Path) -> None:

@@ -20,7 +20,10 @@ from benchmarks.virtual_pi import BOARD, SAMPLES, WRONG, labelled
 from benchmarks.virtual_pi import MODEL as KEYWORDS
 from edgepipe.devices import virtual_board
 from edgepipe.documents import read_yaml
+from edgepipe.errors import Terminated
+from edgepipe.events import Event, StepStarted
 from edgepipe.places import cache_dir
+from edgepipe.workflows.farm_boards import status
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "farm.md"
 
@@ -99,6 +102,22 @@ def test_a_dead_board_costs_its_own_row_only(edgepipe: Command) -> None:
     probed = edgepipe("farm", "probe", "ghost", "--json")
     assert probed.code == 4
     assert probed.json["boards"][0]["error"] == "device-unreachable"
+
+
+def test_sigterm_ends_the_command_and_not_one_board_of_it(tmp_path: Path) -> None:
+    inventory = tmp_path / "farm_inventory.yaml"
+    boards = [f"  {name}: {{board: linux, target: host, transport: {{kind: local}}}}" for name in ("first", "second")]
+    inventory.write_text("\n".join(["schema: 1", "devices:", *boards]) + "\n")
+    begun: list[str] = []
+
+    def terminate(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            begun.append(event.step)
+            raise Terminated("stopped by SIGTERM")
+
+    with pytest.raises(Terminated):
+        status("*", inventory=inventory, emit=terminate)
+    assert begun == ["ask first"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ def own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPIPE_RESULTS", str(tmp_path / "results"))
 
 
+def test_a_folder_that_is_no_bundle_is_a_wrong_argument(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with pytest.raises(UsageError, match="models is a folder, and no bundle"):
+        choose(str(tmp_path / "models"), LOCAL)
+
+
 def artefact(content: bytes, stage: str) -> Artefact:
     facts = read_facts(content)
     folder = results_dir() / "artefacts" / facts.sha256
