@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from typing import TextIO
 
 from edgepipe.devices import virtual_image, wheels
 from edgepipe.devices.runtimes import RuntimePlan, choose_runtime
@@ -21,12 +22,14 @@ from edgepipe.places import cache_dir
 FETCHED = cache_dir()  # the user's: the tests have one of their own by the time they run
 BOOKWORM = ("aarch64", (3, 11), (2, 36))
 FOLDERS = ("virtual-pi", "wheels")
+LONGEST_WAIT_S = 600.0  # on a machine that is slower than this, or downloads slower, the other tests are worth more
 
 
 def main() -> None:
     """Fetch what is missing; say what stands in the way, which then skips the tests and fails nothing."""
     began = monotonic()
-    with _alone(FETCHED):
+    with _lock(FETCHED) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             virtual_image.require()
             virtual_image.build(silent)
@@ -39,8 +42,12 @@ def main() -> None:
 
 def lacks(fetched: Path = FETCHED) -> str:
     """Return why the virtual Pi cannot be tested here; nothing where it can. Waits while it is being made ready."""
-    with _alone(fetched):
-        pass
+    end = monotonic() + LONGEST_WAIT_S
+    with _lock(fetched) as lock:
+        while not _free(lock):
+            if monotonic() > end:
+                return f"it was not ready within {LONGEST_WAIT_S:g} s"
+            sleep(1)
     missing = virtual_image.missing()
     if not (fetched / "virtual-pi" / virtual_image.image().name).exists() or not list(fetched.glob(f"wheels/*/{wheels.DONE}")):
         missing.append("it was not made ready on this machine; once, as root: python -m tests.virtual_pi")
@@ -61,12 +68,17 @@ def lent(fetched: Path = FETCHED) -> Iterator[None]:
             link.unlink()
 
 
-@contextmanager
-def _alone(fetched: Path) -> Iterator[None]:
+def _lock(fetched: Path) -> TextIO:
     fetched.mkdir(parents=True, exist_ok=True)
-    with (fetched / "virtual-pi.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return (fetched / "virtual-pi.lock").open("w")
+
+
+def _free(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _plan() -> RuntimePlan:
