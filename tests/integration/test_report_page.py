@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepipe.records import CompressionRecord, RunRecord
+from edgepipe.records import CompressionRecord, RunOutcome, RunRecord
 from edgepipe.reports.render.html import html_report
 from edgepipe.reports.store import read_record
 
@@ -178,6 +178,18 @@ def test_text_has_contrast(browser: sync_api.Browser, address: str, scheme: str)
         }"""
     )
     assert poor == []
+
+
+def test_a_long_reason_keeps_its_lines_and_pushes_no_column_out(browser: sync_api.Browser, tmp_path: Path) -> None:
+    runs = [record for path in sorted(RECORDS.glob("*.json")) if isinstance(record := read_record(path), RunRecord)]
+    reason = f"pi4: the runtime is not installed: /root/{'x' * 60}/bin/python3\nWhat to do: edgepipe farm provision pi4"
+    page_file = tmp_path / "report.html"
+    page_file.write_text(html_report([], [dataclasses.replace(run, outcome=RunOutcome.INFRA, reason=reason) for run in runs]))
+    page = opened(browser, page_file.as_uri())
+    widths = page.eval_on_selector_all("td:has(> span > .reason)", "all => all.map(one => one.offsetWidth)")
+    assert widths
+    assert max(widths) < 250
+    assert "python3\nWhat to do" in page.locator(".reason").first.inner_text()
 
 
 def test_hostile_names_run_nothing(browser: sync_api.Browser, tmp_path: Path) -> None:
