@@ -20,6 +20,7 @@ PARTS = (
     "second_count",
     "doctor_speed",
     "parity",
+    "engine_exact",
     "poisoned_layer",
     "technique_curves",
     "virtual_pi",
@@ -37,6 +38,9 @@ PARTS = (
     "deploy_crash_messages",
     "deploy_full_disk",
     "deploy_bad_models",
+    "serial_faults",
+    "serial_goodput",
+    "line_fuzz",
 )
 
 if __name__ == "__main__":

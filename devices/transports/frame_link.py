@@ -13,8 +13,9 @@ from edgepipe.devices.transports.serial_line import Line
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 
 ANSWERED = 0x80
-AGAIN_S = 0.4  # until an unanswered request is repeated; then twice as long each time, up to LONGEST_AGAIN_S
-LONGEST_AGAIN_S = 5.0
+AGAIN_S = 0.25  # until an unanswered request is repeated; then longer each time, up to LONGEST_AGAIN_S
+SLOW_AGAIN_S = 2.0  # the same for those that a board may work on for a while: their repetitions have it work again
+AGAIN_GROWTH, LONGEST_AGAIN_S = 1.5, 5.0
 WRITE_S = 10.0
 
 
@@ -34,6 +35,9 @@ class Ask(IntEnum):
     STEPS = 0x25
     FORGET = 0x30
     RESET = 0x31
+
+
+SLOW = frozenset({Ask.COMMIT, Ask.LOAD, Ask.INVOKE})
 
 
 class Status(IntEnum):
@@ -85,7 +89,7 @@ class FrameLink:
         Raises DeviceUnreachable at the deadline, InfrastructureError where the board does not know such a request.
         """
         number = self._next() if sequence is None else sequence
-        end, wait_s = monotonic() + deadline_s, AGAIN_S
+        end, wait_s = monotonic() + deadline_s, SLOW_AGAIN_S if kind in SLOW else AGAIN_S
         while True:
             self._send(kind, number, payload)
             again = min(end, monotonic() + wait_s)
@@ -94,7 +98,7 @@ class FrameLink:
                     return self._known(kind, answer)
             if monotonic() >= end:
                 raise DeviceUnreachable(f"{self._device} did not answer for {deadline_s:g} s")
-            wait_s = min(2 * wait_s, LONGEST_AGAIN_S)
+            wait_s = min(AGAIN_GROWTH * wait_s, LONGEST_AGAIN_S)
 
     def send(self, kind: Ask, payload: bytes) -> int:
         """Send a request without waiting for its answer, and return its sequence number."""

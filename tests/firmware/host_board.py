@@ -58,6 +58,10 @@ class HostBoard:
         """Start the board anew; its memory stays."""
         self._process.send_signal(signal.SIGUSR1)
 
+    def press_power(self) -> None:
+        """Cut its power for a moment; its memory is lost."""
+        self._process.send_signal(signal.SIGUSR2)
+
     def close(self) -> None:
         """Switch it off."""
         self._process.kill()

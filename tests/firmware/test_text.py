@@ -15,7 +15,7 @@ READY = ["m-ready"]
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return firmware(tmp_path_factory.mktemp("firmware"))
+    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture

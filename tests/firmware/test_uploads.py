@@ -22,7 +22,7 @@ OPEN_S = 10.0
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return firmware(tmp_path_factory.mktemp("firmware"))
+    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-/* The host as a board: the line is standard input and output, for tests and fuzzing. SIGUSR1 is its reset button. */
+/* The host as a board: the line is standard input and output. SIGUSR1 is its reset button, SIGUSR2 a power cut. */
 #define _GNU_SOURCE
 #include "port/port.h"
 
@@ -29,7 +29,7 @@ static uint64_t started_at, opened_at;
 extern uint8_t __start_noinit[], __stop_noinit[];
 
 const struct port_facts PORT_FACTS = {
-    .board = "host", .cpu = "host", .serial = "host", .clock_hz = NS_PER_S, .window_bytes = LINE_BYTES, .emulated = true};
+    .board = "host", .cpu = "host", .serial = "host", .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 /* Write all bytes, or end: there is nobody on the other side. */
@@ -46,13 +46,14 @@ static void put_all(int to, const uint8_t *bytes, size_t count)
 }
 
 /* Keep what a reset keeps, and become a new process. Calls only what a signal handler may call. */
-_Noreturn static void start_anew(int unused)
+_Noreturn static void start_anew(int reason)
 {
     static char name[] = "edgepipe-host", kept[] = KEPT "=1";
     static char *arguments[] = {name, NULL}, *environment[] = {kept, NULL};
-    (void)unused;
-    if (lseek(KEPT_DESCRIPTOR, 0, SEEK_SET) == 0) {
+    if (reason != SIGUSR2 && lseek(KEPT_DESCRIPTOR, 0, SEEK_SET) == 0) {
         put_all(KEPT_DESCRIPTOR, __start_noinit, (size_t)(__stop_noinit - __start_noinit));
+    } else {
+        (void)ftruncate(KEPT_DESCRIPTOR, 0);
     }
     execve("/proc/self/exe", arguments, environment);
     _exit(1);
@@ -87,6 +88,7 @@ void port_begin(void)
     started_at = port_ticks();
     sigemptyset(&none);
     sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL); /* a process that a handler started begins with its signal blocked */
 }
 
