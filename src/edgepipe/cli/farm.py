@@ -111,6 +111,7 @@ def add(
 def remove(
     name: Annotated[str, typer.Argument(help="The board, by its name.", show_default=False)],
     inventory: Inventory = None,
+    as_json: Json = False,
 ) -> int:
     """Take a board out of the inventory; nothing on the board changes.
 
@@ -120,7 +121,11 @@ def remove(
     """
     from edgepipe.workflows.farm import remove as run
 
-    console().print(f"{name} is out of {run(name, inventory=inventory)}", markup=False, soft_wrap=True)
+    path = run(name, inventory=inventory)
+    if as_json:
+        show_json({"name": name, "inventory": str(path)})
+    else:
+        console().print(f"{name} is out of {path}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -148,7 +153,7 @@ def up(name: Virtual, inventory: Inventory = None, as_json: Json = False, quiet:
     return 0
 
 
-def down(name: Virtual, inventory: Inventory = None) -> int:
+def down(name: Virtual, inventory: Inventory = None, as_json: Json = False) -> int:
     """End a board that `farm up` started: its processes, its files and its place in the inventory.
 
     [bold]Examples[/]
@@ -158,7 +163,10 @@ def down(name: Virtual, inventory: Inventory = None) -> int:
     from edgepipe.workflows.farm_virtual import down as run
 
     ran = run(name, inventory=inventory)
-    console().print(f"{name} {'has ended' if ran else 'was not running'}", markup=False, soft_wrap=True)
+    if as_json:
+        show_json({"name": name, "ran": ran})
+    else:
+        console().print(f"{name} {'has ended' if ran else 'was not running'}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -61,6 +61,7 @@ def test_a_board_made_of_this_machine_comes_answers_and_goes(edgepipe: Command, 
     assert ssh_board not in path.read_text()
     assert not answers(again["port"])
     assert "was not running" in edgepipe("farm", "down", ssh_board).out
+    assert edgepipe("farm", "down", ssh_board, "--json").json == {"name": ssh_board, "ran": False}
 
 
 def test_a_board_is_enrolled_with_the_key_that_it_shows(edgepipe: Command, ssh_board: str) -> None:
@@ -83,7 +84,7 @@ def test_a_board_is_enrolled_with_the_key_that_it_shows(edgepipe: Command, ssh_b
     assert path.read_text().endswith("# the end\n")
     (listed,) = edgepipe("farm", "list", "twin", "--json").json["boards"]
     assert listed["reachable"] == "yes"
-    assert edgepipe("farm", "remove", "twin").code == 0
+    assert edgepipe("farm", "remove", "twin", "--json").json["name"] == "twin"
     assert "twin" not in path.read_text()
 
 
