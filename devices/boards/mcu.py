@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ class LineTransport(Protocol):
 class StoppableLine:
     """A line whose waits another thread can end: they then raise Interrupted."""
 
-    def __init__(self, line: Line, device: str) -> None:
-        self._line, self._device, self.stopped = line, device, False
+    def __init__(self, line: Line, device: str, stopped: threading.Event) -> None:
+        self._line, self._device, self._stopped = line, device, stopped
 
     def read(self, *, deadline_s: float) -> bytes:
         """Return what has come."""
@@ -73,7 +74,7 @@ class StoppableLine:
         self._line.close()
 
     def _check(self) -> None:
-        if self.stopped:
+        if self._stopped.is_set():
             raise Interrupted(f"{self._device}: stopped")
 
 
@@ -81,7 +82,6 @@ class StoppableLine:
 class _Talking:
     """An open board."""
 
-    line: StoppableLine
     link: FrameLink
     talk: McuTalk
     info: McuInfo
@@ -93,7 +93,7 @@ class McuBoard:
     def __init__(self, name: str, transport: LineTransport, *, emulated: bool = False, lock_folder: Path | None = None) -> None:
         self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
         self._lock: BoardLock | None = None
-        self._line: StoppableLine | None = None
+        self._stopped = threading.Event()
         self._talking: _Talking | None = None
         self._pushed: tuple[str, Upload] | None = None
         self._loaded: Loaded | None = None
@@ -102,11 +102,11 @@ class McuBoard:
         """Take the lock before the line is opened, since opening it resets many boards; then find the firmware on it."""
         self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
         try:
-            self._line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name)
-            link = FrameLink(self._line, self._name)
+            line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name, self._stopped)
+            link = FrameLink(line, self._name)
             link.hello(deadline_s=HELLO_S)
             talk = McuTalk(link, self._name)
-            self._talking = _Talking(line=self._line, link=link, talk=talk, info=talk.info())
+            self._talking = _Talking(link=link, talk=talk, info=talk.info())
         except BaseException:
             self.close()
             raise
@@ -191,14 +191,12 @@ class McuBoard:
 
     def stop(self) -> None:
         """Have whatever waits for the board raise Interrupted."""
-        line = self._line
-        if line is not None:
-            line.stopped = True
+        self._stopped.set()
 
     def close(self) -> None:
         """Let go of the board."""
         self._transport.close()
-        self._line = self._talking = self._loaded = None
+        self._talking = self._loaded = None
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.free()

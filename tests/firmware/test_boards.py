@@ -6,10 +6,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 import tty
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial import SerialTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, InventoryError, ModelRejected
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, InventoryError, ModelRejected
 from edgepipe.records import RunOutcome, unpack_samples_ns
 from tests.firmware.host_board import firmware
 from tests.firmware.tflm import Case, answers
@@ -141,6 +143,19 @@ def test_a_board_is_held_by_one_at_a_time_and_free_at_once(host: McuBoard, tmp_p
     host.close()
     other.open()
     other.close()
+
+
+def test_a_board_that_is_stopped_ends_whatever_waits_and_lets_go(host: McuBoard, reals: dict[str, Real]) -> None:
+    real = reals["kws_ref_model.tflite"]
+    host.open()
+    host.push(real.path, real.sha256)
+    answers = host.predict(real.sha256, cycle([(real.sample,)]), OPTIONS)  # would go on for ever
+    next(answers)
+    threading.Timer(0.1, host.stop).start()
+    with pytest.raises(Interrupted):
+        for _ in answers:
+            pass
+    host.close()
 
 
 def test_a_model_that_the_engine_refuses_is_the_models_fault(host: McuBoard, tmp_path: Path) -> None:
