@@ -189,6 +189,11 @@ class McuBoard:
             raise InfrastructureError(f"{self._name} has no model loaded")
         return self._open().talk.steps(self._loaded.steps)
 
+    @property
+    def clock_hz(self) -> int:
+        """Of its ticks."""
+        return self._open().info.count("clock_hz")
+
     def stop(self) -> None:
         """Have whatever waits for the board raise Interrupted."""
         self._stopped.set()
@@ -233,7 +238,7 @@ class McuBoard:
 
     def _timed(self, inputs: Sequence[bytes], request: BlockRequest) -> tuple[list[int], int, bool]:
         """Return the ticks of the timed runs, the number of warm-up runs, and whether those had settled (METHODS §1)."""
-        clock_hz = self._open().info.count("clock_hz")
+        clock_hz = self.clock_hz
         warm, settled = list[int](), False
         while len(warm) < request.warmup_min or not (settled or sum(warm) > request.warmup_max_s * clock_hz):
             warm.append(self._run(inputs, request.options))
@@ -244,7 +249,7 @@ class McuBoard:
         return ticks, len(warm), settled
 
     def _ns(self, ticks: int) -> int:
-        return round(ticks * NS / self._open().info.count("clock_hz"))
+        return round(ticks * NS / self.clock_hz)
 
 
 def _is_settled(ticks: Sequence[int]) -> bool:
