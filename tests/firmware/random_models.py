@@ -1,4 +1,4 @@
-"""Small random .tflite files, one operator each or a chain of them, by seed: shapes, paddings, strides, dilations, scales, zero points."""
+"""Small random .tflite files by seed, one operator each or a chain: shapes, paddings, strides, dilations, scales, zero points."""
 
 from __future__ import annotations
 
@@ -227,14 +227,12 @@ def depthwise(graph: Graph, source: int | None = None) -> int:
 
 
 def fully_connected(graph: Graph, source: int | None = None) -> int:
-    """FULLY_CONNECTED on one row or several; returns its output."""
+    """FULLY_CONNECTED on one row or several, one scale or one per output; returns its output."""
     if source is None:
         source = graph.input((one_of(graph, 1, 1, 3), int(graph.rng.integers(1, 70))))
     rows, inputs = graph.shape(source)[0], int(np.prod(graph.shape(source)[1:]))
     outputs = int(graph.rng.integers(1, 20))
-    values = graph.rng.integers(-127, 128, (outputs, inputs), np.int8)
-    scales = np.exp(graph.rng.uniform(np.log(0.001), np.log(0.05), 1)).astype(np.float32)
-    weights = graph.constant(values, scales=list(scales))
+    weights, scales = _weights(graph, (outputs, inputs), 0)
     target = _summed(graph, source, scales, inputs, (rows, outputs))
     biases = _biases(graph, source, scales, outputs, inputs)
     activation = one_of(graph, 0, 0, 1, 3)
@@ -242,7 +240,7 @@ def fully_connected(graph: Graph, source: int | None = None) -> int:
         "FULLY_CONNECTED",
         [source, weights, *(biases or [-1])],
         [target],
-        version=4,
+        version=12 if len(scales) > 1 else 4,
         of="FullyConnectedOptions",
         fusedActivationFunction=activation,
     )
@@ -504,12 +502,13 @@ def dequantize(graph: Graph) -> int:
 
 
 def batch_matmul(graph: Graph) -> int:
-    """BATCH_MATMUL, either matrix turned or not, batches equal; returns its output."""
+    """BATCH_MATMUL, either matrix turned or not, the second repeated where it has fewer; returns its output."""
     rows, depth, columns = dims(graph, 3, 9)
     batches = dims(graph, one_of(graph, 0, 1, 2), 3)
     turn_a, turn_b = bool(graph.rng.integers(2)), bool(graph.rng.integers(2))
     a = graph.input((*batches, *((depth, rows) if turn_a else (rows, depth))))
-    b = graph.input((*batches, *((columns, depth) if turn_b else (depth, columns))))
+    fewer = tuple(one_of(graph, size, size, 1) for size in batches)
+    b = graph.input((*fewer, *((columns, depth) if turn_b else (depth, columns))))
     scale = graph.scale_of(a) * graph.scale_of(b) * np.sqrt(depth) * 74 * 120 / 127 * graph.rng.uniform(0.3, 2)
     target = graph.tensor((*batches, rows, columns), scales=[scale], zero_point=graph.zero_point())
     graph.step("BATCH_MATMUL", [a, b], [target], version=2, of="BatchMatMulOptions", adjX=turn_a, adjY=turn_b)

@@ -15,15 +15,16 @@ from tests.firmware.random_models import MAKERS, Graph, convolution, random_mode
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 BAD_MODEL, UNKNOWN_OPERATOR, UNKNOWN_VERSION, UNSUPPORTED, ARENA_TOO_SMALL = 1, 2, 3, 4, 5
-SEEDS = range(4)
+SEEDS = (0, 1, 2, 3, 188)  # 188: a HARD_SWISH with a tie that factors in single precision get wrong
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler: apt-get install gcc")
 needs_models = pytest.mark.skipif(not MODELS.exists(), reason="needs ../shared/data/models beside the checkout")
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> HostEngine:
-    return HostEngine(build(tmp_path_factory.mktemp("engine")))
+@pytest.fixture(scope="module", params=[(), ("-DENGINE_PAIRS",)], ids=["plain", "in pairs"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostEngine:
+    """The engine in plain C, and as machines with instructions for pairs of 16 bits run it."""
+    return HostEngine(build(tmp_path_factory.mktemp("engine"), flags=(*STRICT, *request.param)))
 
 
 def real(name: str) -> bytes:
@@ -158,7 +159,8 @@ def test_a_cut_model_is_refused_at_every_length(engine: HostEngine) -> None:
 def test_damaged_models_never_touch_what_is_not_theirs(tmp_path: Path) -> None:
     program = tmp_path / "fuzz_load"
     sources = [*map(str, sorted(SOURCES.glob("*.c"))), str(Path(__file__).with_name("fuzz_load.c"))]
-    flags = ["-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DFUZZ_FILES", f"-I{SOURCES}"]
+    flags = ["-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DFUZZ_FILES"]
+    flags += ["-DENGINE_PAIRS", f"-I{SOURCES}"]
     built = subprocess.run(["gcc", *flags, *sources, "-o", str(program)], capture_output=True, text=True)
     if "cannot find" in built.stderr and "san" in built.stderr:
         pytest.skip("needs AddressSanitizer: apt-get install gcc, which brings it on Debian")

@@ -50,3 +50,15 @@ bool good_bias(preparation *at, uint32_t index, int32_t channels) {
     bool good = bias.type == TYPE_INT32 && bias.elements == (uint32_t)channels;
     return good || unsupported(at, "the bias must be int32, one per output channel");
 }
+
+void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output) {
+    const int32_t step = of->per_channel ? 1 : 0;
+    const int32_t *multipliers = multipliers_of(of);
+    const int8_t *shifts = (const int8_t *)(multipliers + of->count) + channel * step;
+    const int32_t zero_point = of->output_zero_point;
+    const bounds limits = of->limits;
+    multipliers += channel * step;
+    for (int32_t index = 0; index < count; index++, multipliers += step, shifts += step) {
+        output[index] = clamp(wrap_add(scale_by(sums[index], *multipliers, *shifts), zero_point), limits);
+    }
+}

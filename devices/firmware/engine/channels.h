@@ -26,24 +26,20 @@ static inline const int32_t *multipliers_of(const channel_scaling *of) {
     return (const int32_t *)(const void *)((const uint8_t *)of + of->settings_bytes);
 }
 
-/* A channel's sum, as an int8 output. */
-static inline int8_t scaled_output(const channel_scaling *of, int32_t channel, int32_t sum) {
-    int32_t index = of->per_channel ? channel : 0;
-    const int32_t *multipliers = multipliers_of(of);
-    const int8_t *shifts = (const int8_t *)(multipliers + of->count);
-    int32_t scaled = scale_by(sum, multipliers[index], shifts[index]);
-    return clamp(wrap_add(scaled, of->output_zero_point), of->limits);
+/* The sums of `count` neighbouring channels, as int8 outputs. */
+void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output);
+
+/* Fill sums with the biases of four neighbouring channels; without biases, with 0. */
+static inline void four_biases(const uint8_t *biases, int32_t channel, int32_t sums[4]) {
+    if (biases) {
+        __builtin_memcpy(sums, biases + 4 * channel, 4 * sizeof *sums);
+    } else {
+        __builtin_memset(sums, 0, 4 * sizeof *sums);
+    }
 }
 
 static inline int32_t bias_at(const uint8_t *biases, int32_t channel) {
     return biases ? read_i32(biases + 4 * channel) : 0;
-}
-
-/* Sum of weights * (inputs + offset) over `count` neighbours; wraps like the 32-bit accumulators of the reference. */
-static inline int32_t dot(const int8_t *inputs, const int8_t *weights, int32_t count, int32_t offset) {
-    uint32_t sum = 0;
-    for (int32_t index = 0; index < count; index++) sum += (uint32_t)(weights[index] * (inputs[index] + offset));
-    return (int32_t)sum;
 }
 
 #endif

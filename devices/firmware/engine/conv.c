@@ -6,6 +6,7 @@
 
 #include "kernels.h"
 #include "channels.h"
+#include "dot.h"
 #include "window.h"
 
 enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 3, DILATION_X = 4, DILATION_Y = 5 };
@@ -70,20 +71,72 @@ static int32_t row_sum(const convolution *it, const int8_t *row, const int8_t *w
     return sum;
 }
 
-static void one_pixel(const convolution *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
-                      int8_t *output) {
+/* One output channel, of a group or of the whole picture, from its bias on. */
+static int32_t one_sum(const convolution *it, const int8_t *picture, const int8_t *weights, int32_t bias, taps down, taps across,
+                       int32_t channel) {
+    const span *y = &it->over.y;
+    const int8_t *group = picture + channel / it->group_outputs * it->group_inputs;
+    int32_t weight_row = it->over.x.size * it->group_inputs;
+    int32_t sum = bias;
+    for (int32_t tap = down.first; tap < down.end; tap++) {
+        const int8_t *row = group + (down.start + tap * y->dilation) * it->over.x.input * it->inputs;
+        sum = wrap_add(sum, row_sum(it, row, weights + tap * weight_row, across));
+    }
+    return sum;
+}
+
+/* What one output pixel sees when it sees all input channels: `rows` rows of `runs` runs of `count` neighbours. */
+typedef struct {
+    const int8_t *from;
+    int32_t rows, runs, count;
+    int32_t row_step, run_step;                /* through the picture */
+    int32_t weights, weight_row, weight_output; /* where weights begin, and from row to row and output to output */
+} view;
+
+static view view_of(const convolution *it, const int8_t *picture, taps down, taps across) {
     const span *y = &it->over.y;
     const span *x = &it->over.x;
-    int32_t row_bytes = x->input * it->inputs;
-    int32_t weight_row = x->size * it->group_inputs;
-    for (int32_t channel = 0; channel < it->outputs; channel++, weights += y->size * weight_row) {
-        const int8_t *group = picture + channel / it->group_outputs * it->group_inputs;
-        int32_t sum = 0;
-        for (int32_t tap = down.first; tap < down.end; tap++) {
-            const int8_t *row = group + (down.start + tap * y->dilation) * row_bytes;
-            sum = wrap_add(sum, row_sum(it, row, weights + tap * weight_row, across));
+    int32_t line = x->input * it->inputs;
+    int32_t width = across.end - across.first;
+    view seen;
+    seen.run_step = x->dilation * it->inputs;
+    seen.row_step = y->dilation * line;
+    seen.from = picture + down.start * line + across.start * it->inputs + down.first * seen.row_step + across.first * seen.run_step;
+    seen.rows = down.end - down.first;
+    seen.runs = x->dilation == 1 ? 1 : width;
+    seen.count = x->dilation == 1 ? width * it->inputs : it->inputs;
+    seen.weight_row = x->size * it->inputs;
+    seen.weight_output = y->size * seen.weight_row;
+    seen.weights = down.first * seen.weight_row + across.first * it->inputs;
+    return seen;
+}
+
+static void four_sums(const convolution *it, const view *seen, const int8_t *weights, int32_t sums[4]) {
+    const int8_t *line = seen->from;
+    weights += seen->weights;
+    for (int32_t row = 0; row < seen->rows; row++, line += seen->row_step, weights += seen->weight_row) {
+        const int8_t *from = line;
+        const int8_t *with = weights;
+        for (int32_t run = 0; run < seen->runs; run++, from += seen->run_step, with += it->inputs) {
+            dot4(from, with, seen->weight_output, seen->count, it->scaling.input_offset, sums);
         }
-        output[channel] = scaled_output(&it->scaling, channel, wrap_add(sum, bias_at(biases, channel)));
+    }
+}
+
+static void one_pixel(const convolution *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
+                      int8_t *output) {
+    int32_t channel = 0;
+    int32_t channel_bytes = it->over.y.size * it->over.x.size * it->group_inputs;
+    const view seen = view_of(it, picture, down, across);
+    for (; it->group_inputs == it->inputs && channel + 4 <= it->outputs; channel += 4, weights += 4 * channel_bytes) {
+        int32_t sums[4];
+        four_biases(biases, channel, sums);
+        four_sums(it, &seen, weights, sums);
+        scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
+    }
+    for (; channel < it->outputs; channel++, weights += channel_bytes) {
+        int32_t sum = one_sum(it, picture, weights, bias_at(biases, channel), down, across, channel);
+        scaled_outputs(&it->scaling, channel, 1, &sum, output + channel);
     }
 }
 

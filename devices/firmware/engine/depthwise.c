@@ -3,6 +3,7 @@
 
 #include "kernels.h"
 #include "channels.h"
+#include "pairs.h"
 #include "window.h"
 
 enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 4, DILATION_X = 5, DILATION_Y = 6 };
@@ -61,6 +62,50 @@ static int32_t window_sum(const depthwise *it, const int8_t *channel, const int8
     return (int32_t)sum;
 }
 
+/* Four neighbouring channels, each with weights of its own; every tap's four inputs and weights are one word each. */
+static void four_sums(const depthwise *it, const int8_t *channel, const int8_t *weights, taps down, taps across, int32_t sums[4]) {
+    const span *y = &it->over.y;
+    const span *x = &it->over.x;
+    const uint32_t offsets = pair_of(it->scaling.input_offset, it->scaling.input_offset);
+    int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+    int32_t step = x->dilation * it->inputs;
+    for (int32_t row = down.first; row < down.end; row++) {
+        const int8_t *from = channel + ((down.start + row * y->dilation) * x->input + across.start) * it->inputs + across.first * step;
+        const int8_t *with = weights + (row * x->size + across.first) * it->outputs;
+        for (int32_t tap = across.first; tap < across.end; tap++, from += step, with += it->outputs) {
+            uint32_t inputs = four_at(from);
+            uint32_t factors = four_at(with);
+            uint32_t even = even_pair(inputs, offsets), even_factors = even_bytes(factors);
+            uint32_t odd = odd_pair(inputs, offsets), odd_factors = odd_bytes(factors);
+            a = add_low(a, even, even_factors);
+            b = add_low(b, odd, odd_factors);
+            c = add_high(c, even, even_factors);
+            d = add_high(d, odd, odd_factors);
+        }
+    }
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+}
+
+static void one_pixel(const depthwise *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
+                      int8_t *output) {
+    int32_t multiplier = it->outputs / it->inputs;
+    int32_t channel = 0;
+    for (; multiplier == 1 && channel + 4 <= it->outputs; channel += 4) {
+        int32_t sums[4];
+        four_biases(biases, channel, sums);
+        four_sums(it, picture + channel, weights + channel, down, across, sums);
+        scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
+    }
+    for (; channel < it->outputs; channel++) {
+        int32_t sum = window_sum(it, picture + channel / multiplier, weights + channel, down, across);
+        sum = wrap_add(sum, bias_at(biases, channel));
+        scaled_outputs(&it->scaling, channel, 1, &sum, output + channel);
+    }
+}
+
 static void run(const running *now) {
     const depthwise *it = now->settings;
     const int8_t *picture = input_bytes(now, 0);
@@ -69,16 +114,11 @@ static void run(const running *now) {
     int8_t *output = output_bytes(now, 0);
     const span *y = &it->over.y;
     const span *x = &it->over.x;
-    int32_t multiplier = it->outputs / it->inputs;
     for (int32_t batch = 0; batch < it->batches; batch++, picture += y->input * x->input * it->inputs) {
         for (int32_t row = 0; row < y->output; row++) {
             taps down = taps_at(y, row);
-            for (int32_t column = 0; column < x->output; column++) {
-                taps across = taps_at(x, column);
-                for (int32_t channel = 0; channel < it->outputs; channel++) {
-                    int32_t sum = window_sum(it, picture + channel / multiplier, weights + channel, down, across);
-                    *output++ = scaled_output(&it->scaling, channel, wrap_add(sum, bias_at(biases, channel)));
-                }
+            for (int32_t column = 0; column < x->output; column++, output += it->outputs) {
+                one_pixel(it, picture, weights, biases, down, taps_at(x, column), output);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 #include "kernels.h"
 #include "channels.h"
+#include "dot.h"
 
 enum { ACTIVATION = 0, WEIGHTS_FORMAT = 1 };
 
@@ -32,17 +33,29 @@ static bool prepare(preparation *at) {
     return true;
 }
 
+static void one_row(const fully_connected *it, const int8_t *inputs, const int8_t *weights, const uint8_t *biases, int8_t *output) {
+    int32_t offset = it->scaling.input_offset;
+    int32_t channel = 0;
+    for (; channel + 4 <= it->outputs; channel += 4, weights += 4 * it->inputs) {
+        int32_t sums[4];
+        four_biases(biases, channel, sums);
+        dot4(inputs, weights, it->inputs, it->inputs, offset, sums);
+        scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
+    }
+    for (; channel < it->outputs; channel++, weights += it->inputs) {
+        int32_t sum = wrap_add(dot(inputs, weights, it->inputs, offset), bias_at(biases, channel));
+        scaled_outputs(&it->scaling, channel, 1, &sum, output + channel);
+    }
+}
+
 static void run(const running *now) {
     const fully_connected *it = now->settings;
     const int8_t *inputs = input_bytes(now, 0);
+    const int8_t *weights = input_bytes(now, 1);
     const uint8_t *biases = input_bytes(now, 2);
     int8_t *output = output_bytes(now, 0);
-    for (int32_t row = 0; row < it->rows; row++, inputs += it->inputs) {
-        const int8_t *weights = input_bytes(now, 1);
-        for (int32_t channel = 0; channel < it->outputs; channel++, weights += it->inputs) {
-            int32_t sum = dot(inputs, weights, it->inputs, it->scaling.input_offset);
-            *output++ = scaled_output(&it->scaling, channel, wrap_add(sum, bias_at(biases, channel)));
-        }
+    for (int32_t row = 0; row < it->rows; row++, inputs += it->inputs, output += it->outputs) {
+        one_row(it, inputs, weights, biases, output);
     }
 }
 

@@ -23,6 +23,10 @@ bool factor_of(double real, factor *found) {
     return shift <= 30;
 }
 
+int32_t scale_up(int32_t value, int32_t multiplier, int32_t shift) {
+    return high_product(shift_left(value, shift), multiplier);
+}
+
 bool round_into(double real, bounds limits, int32_t *found) {
     double away = real < 0 ? real - 0.5 : real + 0.5;
     bool fits = away > limits.low - 1.0 && away < limits.high + 1.0;

@@ -56,14 +56,20 @@ static inline int32_t high_product(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
 
+/* For factors of 1/2 and more: rare, and out of line to keep the common case short. */
+int32_t scale_up(int32_t value, int32_t multiplier, int32_t shift);
+
+/* Halves go away from zero: one less for negative numbers, then half up. With a multiplier below 2^31 the product is between
+ * -2^31 + 1 and 2^31 - 2, so neither step overflows. */
 static inline int32_t scale_by(int32_t value, int32_t multiplier, int32_t shift) {
-    int32_t left = shift > 0 ? shift : 0;
-    int32_t right = shift > 0 ? 0 : -shift;
-    return divide_by_power(high_product(shift_left(value, left), multiplier), right);
+    if (shift >= 0) return scale_up(value, multiplier, shift);
+    int32_t product = high_product(value, multiplier);
+    return (((product + (product >> 31)) >> (-shift - 1)) + 1) >> 1;
 }
 
 static inline int8_t clamp(int32_t value, bounds limits) {
-    return (int8_t)(value < limits.low ? limits.low : value > limits.high ? limits.high : value);
+    int32_t raised = value < limits.low ? limits.low : value;
+    return (int8_t)(raised > limits.high ? limits.high : raised);
 }
 
 #endif

@@ -34,8 +34,9 @@ static bool scaling_of(preparation *at, const tensor *input, float beta, softmax
 static bool prepare(preparation *at) {
     tensor input, output;
     if (!int8_pair(at, &input, &output)) return false;
-    if (input.rank < 1 || input.elements != output.elements || input.dims[input.rank - 1] != output.dims[output.rank - 1])
-        return unsupported(at, "input and output differ in shape");
+    bool alike = input.rank >= 1 && output.rank == input.rank && output.elements == input.elements &&
+                 output.dims[output.rank - 1] == input.dims[input.rank - 1];
+    if (!alike) return unsupported(at, "input and output differ in shape");
     if (output.zero_point != -128 || output.scale != 1.0f / 256) return unsupported(at, "the output must have scale 1/256 and zero point -128");
     if (input.dims[input.rank - 1] > 4095) return unsupported(at, "rows of more than 4,095");
     softmax *it = claim(at, sizeof(softmax));

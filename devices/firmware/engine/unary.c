@@ -80,15 +80,15 @@ static bool prepare_relu6(preparation *at) {
     return true;
 }
 
-/* Both factors in single precision (TensorFlow Lite's CalculateOpDataLeakyRelu). */
+/* Below zero the slope is part of the factor. */
 static bool prepare_leaky_relu(preparation *at) {
     tensor input, output;
     factor above, below;
     lookup *it = claim_lookup(at, &input, &output);
     if (it == NULL) return false;
-    float slope = input.scale * flat_f32_or(at->file, at->options, 0, 0.0f) / output.scale;
-    float same = input.scale / output.scale;
-    if (!factors_of(at, (double)same, &above) || !factors_of(at, (double)slope, &below)) return false;
+    double slope = (double)input.scale * (double)flat_f32_or(at->file, at->options, 0, 0.0f) / (double)output.scale;
+    double same = (double)input.scale / (double)output.scale;
+    if (!factors_of(at, same, &above) || !factors_of(at, slope, &below)) return false;
     fill_rescaled(it, &input, &output, above, below, INT8);
     return true;
 }
@@ -138,9 +138,9 @@ typedef struct {
     int32_t shift;
 } short_factor;
 
-static bool short_factor_of(preparation *at, float real, short_factor *found) {
+static bool short_factor_of(preparation *at, double real, short_factor *found) {
     factor whole;
-    if (!factors_of(at, (double)real, &whole)) return false;
+    if (!factors_of(at, real, &whole)) return false;
     bool large = whole.multiplier >= INT32_MAX - (1 << 15);
     found->multiplier = large ? 32767 : (whole.multiplier + (1 << 15)) >> 16;
     found->shift = whole.shift;
@@ -165,8 +165,8 @@ static bool prepare_hard_swish(preparation *at) {
     lookup *it = claim_lookup(at, &input, &output);
     if (it == NULL) return false;
     float fine_scale = (1.0f / 128.0f) * input.scale;
-    if (!short_factor_of(at, fine_scale / output.scale, &to_output)) return false;
-    if (!short_factor_of(at, fine_scale / (3.0f / 32768.0f), &to_share)) return false;
+    if (!short_factor_of(at, (double)fine_scale / (double)output.scale, &to_output)) return false;
+    if (!short_factor_of(at, (double)fine_scale / (double)(3.0f / 32768.0f), &to_share)) return false;
     if (to_output.shift > 0) return unsupported(at, "an output scale too small for HARD_SWISH");
     for (int32_t value = -128; value < 128; value++) {
         int32_t answer = hard_swish(value - input.zero_point, to_output, to_share) + output.zero_point;
