@@ -41,6 +41,7 @@ PARTS = (
     "serial_faults",
     "serial_goodput",
     "line_fuzz",
+    "emulated_cores",
 )
 
 if __name__ == "__main__":

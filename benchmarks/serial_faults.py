@@ -10,7 +10,9 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -28,15 +30,16 @@ LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 IMAGES_AT_RATE = {1e-4: 400, 1e-3: 500, 1e-2: 100}  # faults a byte
 LARGEST_BYTES = {1e-4: 60_000, 1e-3: 60_000, 1e-2: 2_000}
 RESET_IMAGES, RESETS_EACH, RESET_BYTES = 100, 5, 60_000
-OPEN_S, UPLOAD_S, RECOVERY_S = 20.0, 60.0, 30.0
+OPEN_S, UPLOAD_S = 20.0, 60.0
+AT_A_TIME = 6  # they mostly wait
 
 
-def sent(line: Line, upload: Upload) -> bool:
+def sent(line: Line, upload: Upload, advance: Callable[[int], None]) -> bool:
     """Whether an upload reported success; every other end is an error that says what happened."""
     link = FrameLink(line, "board")
     try:
         link.hello(deadline_s=OPEN_S)
-        SerialUpload(link, upload, LIMITS).run(deadline_s=UPLOAD_S)
+        SerialUpload(link, upload, LIMITS, advance).run(deadline_s=UPLOAD_S)
     except (DeviceUnreachable, InfrastructureError):
         return False
     return True
@@ -51,65 +54,71 @@ def is_whole(board: HostBoard, upload: Upload) -> bool:
     return wants_no_more and link.ask(Ask.COMMIT, deadline_s=OPEN_S).status is Status.OK
 
 
-def noisy(program: Path, rate: float, count: int, largest_bytes: int) -> dict[str, float]:
-    """Send `count` files over a line of this rate."""
-    found: Counter[str] = Counter()
-    for seed in range(count):
-        source = random.Random(seed)
-        upload = Upload(content=source.randbytes(source.randrange(1, largest_bytes)), name="kws01")
-        board = HostBoard(program)
-        line = NoisyLine(board, rate=rate, seed=seed)
-        if sent(line, upload):
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One upload: over a line of this rate, or with so many resets; with an odd seed they are power cuts."""
+
+    program: Path
+    seed: int
+    size_bytes: int
+    rate: float = 0.0
+    resets: int = 0
+
+    def run(self) -> Counter[str]:
+        """Upload, and look what has become of it."""
+        source, found = random.Random(self.seed), Counter[str]()
+        upload = Upload(content=source.randbytes(self.size_bytes), name="kws01")
+        at = sorted(source.sample(range(1, self.size_bytes), self.resets))
+        board = HostBoard(self.program)
+        line = NoisyLine(board, rate=self.rate, seed=self.seed)
+        last = monotonic()
+
+        def press(offset: int) -> None:
+            nonlocal last
+            while at and offset >= at[0]:
+                at.pop(0)
+                (board.press_power if self.seed % 2 else board.press_reset)()
+                last = monotonic()
+                found["resets"] += 1
+
+        if sent(line, upload, press):
             found["arrived" if is_whole(board, upload) else "silently_corrupt"] += 1
         else:
             found["failed_cleanly"] += 1
-        found["faults"] += line.faults
-        found["bytes"] += len(upload.content)
         board.close()
-    keys = ("arrived", "silently_corrupt", "failed_cleanly", "faults", "bytes")
-    return {"images": count, **{key: found[key] for key in keys}, "success_share": found["arrived"] / count}
+        found.update(images=1, faults=line.faults, bytes=self.size_bytes, longest_ms=round(1000 * (monotonic() - last)))
+        return found
 
 
-def resets(program: Path, images: int, each: int) -> dict[str, float]:
-    """Press the reset button `each` times in every upload; half of the boards forget their memory, as by a power cut."""
-    found: Counter[str] = Counter()
-    longest_s = 0.0
-    for seed in range(images):
-        source = random.Random(seed)
-        upload = Upload(content=source.randbytes(RESET_BYTES), name="kws01")
-        at = sorted(source.sample(range(1, RESET_BYTES), each))
-        board = HostBoard(program)
-        link = FrameLink(board, "board")
-        pressed = [monotonic()]
-
-        press_it = board.press_power if seed % 2 else board.press_reset
-
-        def press(offset: int, at: list[int] = at, pressed: list[float] = pressed, press_it: Callable[[], None] = press_it) -> None:
-            while at and offset >= at[0]:
-                at.pop(0)
-                pressed.append(monotonic())
-                press_it()
-
-        try:
-            link.hello(deadline_s=OPEN_S)
-            SerialUpload(link, upload, LIMITS, press).run(deadline_s=UPLOAD_S)
-            found["arrived" if is_whole(board, upload) else "silently_corrupt"] += 1
-        except (DeviceUnreachable, InfrastructureError):
-            found["failed_cleanly"] += 1
-        found["resets"] += len(pressed) - 1
-        longest_s = max(longest_s, monotonic() - pressed[-1])
-        board.close()
-    keys = ("resets", "arrived", "silently_corrupt", "failed_cleanly")
-    return {"images": images, **{key: found[key] for key in keys}, "longest_s_from_the_last_reset_to_the_end": round(longest_s, 3)}
+def tried(pool: Executor, trials: Sequence[Trial]) -> dict[str, float]:
+    """Run trials and count how they ended; `longest_ms` is from the last reset, or the beginning, to the end."""
+    found = list(pool.map(Trial.run, trials))
+    keys = ("images", "arrived", "silently_corrupt", "failed_cleanly", "resets", "faults", "bytes")
+    counted = {key: sum(one[key] for one in found) for key in keys}
+    longest_ms = max(one["longest_ms"] for one in found)
+    return {**counted, "longest_ms": longest_ms, "success_share": counted["arrived"] / counted["images"]}
 
 
 def main() -> None:
     """Measure and write; `quick` as an argument takes a fiftieth of it and writes nothing."""
     divisor = 50 if "quick" in sys.argv else 1
-    with tempfile.TemporaryDirectory() as folder:
+    sizes = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(AT_A_TIME) as pool:
         program = firmware_build.build("host", folder=Path(folder)).path
-        lines = {f"{rate:g}": noisy(program, rate, count // divisor, LARGEST_BYTES[rate]) for rate, count in IMAGES_AT_RATE.items()}
-        figures = {"faults_a_byte": lines, "resets": resets(program, RESET_IMAGES // divisor, RESETS_EACH)}
+        figures: dict[str, object] = {}
+        for rate, count in IMAGES_AT_RATE.items():
+            trials = [
+                Trial(program=program, seed=seed, size_bytes=sizes.randrange(1, LARGEST_BYTES[rate]), rate=rate)
+                for seed in range(count // divisor)
+            ]
+            figures[f"{rate:g} faults a byte"] = tried(pool, trials)
+        figures["resets, and every other time power cuts"] = tried(
+            pool,
+            [
+                Trial(program=program, seed=seed, size_bytes=RESET_BYTES, resets=RESETS_EACH)
+                for seed in range(RESET_IMAGES // divisor)
+            ],
+        )
     print(figures)
     if divisor == 1:
         print(write("serial_faults", COMMAND, figures))

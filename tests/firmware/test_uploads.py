@@ -81,6 +81,21 @@ def test_a_reset_in_the_middle_is_lived_through(board: HostBoard) -> None:
     assert len(pressed) == 3
 
 
+def test_a_button_that_bounces_does_no_more_than_one_that_does_not(board: HostBoard) -> None:
+    upload = image(8, 3000)
+    sent(linked(board), upload)
+    for _ in range(20):
+        board.press_reset()
+    assert sent(linked(board), upload).began_at == 3000
+
+
+def test_after_a_power_cut_it_begins_anew(board: HostBoard) -> None:
+    upload = image(9, 3000)
+    sent(linked(board), upload)
+    board.press_power()
+    assert sent(linked(board), upload).began_at == 0
+
+
 def test_a_file_that_does_not_fit_is_refused_before_a_byte_is_sent(board: HostBoard) -> None:
     with pytest.raises(ModelRejected, match="1,048,577 bytes does not fit"):
         sent(linked(board), image(5, (1 << 20) + 1))

@@ -20,8 +20,7 @@
 
 static PORT_KEPT _Alignas(16) uint8_t model[MODEL_BYTES];
 static _Alignas(16) uint8_t arena[ARENA_BYTES];
-static uint8_t samples[SAMPLES_BYTES];
-static uint8_t outgoing[LINE_BYTES], incoming[LINE_BYTES];
+static uint8_t samples[SAMPLES_BYTES], outgoing[LINE_BYTES], incoming[LINE_BYTES];
 static uint32_t outgoing_count, incoming_first, incoming_end;
 static uint64_t started_at, opened_at;
 
@@ -82,14 +81,15 @@ uint64_t port_ticks(void)
 
 void port_begin(void)
 {
-    struct sigaction action = {.sa_handler = start_anew, .sa_flags = SA_NODEFER};
+    struct sigaction action = {.sa_handler = start_anew};
     sigset_t none;
     remember();
     started_at = port_ticks();
     sigemptyset(&none);
+    sigfillset(&action.sa_mask);
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
-    sigprocmask(SIG_SETMASK, &none, NULL); /* a process that a handler started begins with its signal blocked */
+    sigprocmask(SIG_SETMASK, &none, NULL); /* until here, what is pressed waits: a handler's mask outlives execve() */
 }
 
 static void flush(void)
