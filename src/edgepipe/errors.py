@@ -26,8 +26,9 @@
     ├── ModelRejected           6   the model crashed, hung or does not fit
     │   └── SignatureRefused    6   not signed as the board or the inventory demands
     ├── InternalError          70   a bug in edgepipe
-    ├── Interrupted           130
-    └── Terminated            143
+    └── Stopped               130   the user's word, which no part of a command takes for a failure of its own
+        ├── Interrupted       130
+        └── Terminated        143
 
 A message has three parts: what happened, the usual cause, what to do next. Errors that can be found together are raised together:
 `problems` lists them.
@@ -244,20 +245,25 @@ class InternalError(EdgepipeError):
     hint = "Please report it with the log named above."
 
 
-class Interrupted(EdgepipeError):
-    """Ctrl-C."""
+class Stopped(EdgepipeError):
+    """Meant for the command: nothing that a part of it may pass over as its own failure."""
 
     exit_code = 130
-    slug = "interrupted"
+    slug = "stopped"
     hint = "What was finished is kept: the same command goes on from there."
 
 
-class Terminated(EdgepipeError):
+class Interrupted(Stopped):
+    """Ctrl-C."""
+
+    slug = "interrupted"
+
+
+class Terminated(Stopped):
     """SIGTERM."""
 
     exit_code = 143
     slug = "terminated"
-    hint = "What was finished is kept: the same command goes on from there."
 
 
 # DESIGN: with several cells the first that occurred of these is the command's exit code.

@@ -13,7 +13,16 @@ import numpy as np
 from edgepipe.bundles import CARD_JSON, CARD_MD, GOLDEN, KIND, MANIFEST, MODEL, BundleManifest, Card
 from edgepipe.bundles import Golden as GoldenFacts
 from edgepipe.documents import parse_json
-from edgepipe.errors import EdgepipeError, Inconclusive, MissingExtra, ModelRejected, UnsupportedModel, UsageError, VerifyFailed
+from edgepipe.errors import (
+    EdgepipeError,
+    Inconclusive,
+    MissingExtra,
+    ModelRejected,
+    Stopped,
+    UnsupportedModel,
+    UsageError,
+    VerifyFailed,
+)
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.parity import Runtime, RuntimeOutcome
@@ -223,6 +232,8 @@ def verify_bundle(path: Path, *, emit: Emit = silent) -> BundleManifest:
     unasked = ""
     try:
         facts = check.facts_of(files)
+    except Stopped:
+        raise
     except EdgepipeError as exc:
         problems.append(f"{MODEL}: {exc.what}")
     else:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.documents import parse
-from edgepipe.errors import EdgepipeError, ModelRejected, UnsupportedModel, WorkerDied
+from edgepipe.errors import EdgepipeError, ModelRejected, Stopped, UnsupportedModel, WorkerDied
 from edgepipe.events import Emit, Note, step
 from edgepipe.facts import TensorPort
 from edgepipe.pipeline.artefacts import MODEL, publish
@@ -234,6 +234,8 @@ class _Gauge:
             return int(known)
         try:
             arena = find_arena(Path(artefact.folder) / MODEL, emit=self._emit).smallest_bytes
+        except Stopped:
+            raise
         except EdgepipeError as exc:
             self._emit(Note(warning=True, text=f"{artefact.stage}: no arena: {exc.what}"))
             return None

@@ -12,7 +12,7 @@ from edgepipe.devices.enrol import HostKey, read_address, shown_host_key, ssh_en
 from edgepipe.devices.inventory import NAME, DeviceEntry, load_inventory
 from edgepipe.devices.inventory_file import add_device, inventory_file, remove_device
 from edgepipe.devices.selector import select
-from edgepipe.errors import DeviceBusy, EdgepipeError, Interrupted, InventoryError, UsageError
+from edgepipe.errors import DeviceBusy, EdgepipeError, Interrupted, InventoryError, Stopped, UsageError
 from edgepipe.events import Emit, Note, step
 
 ANSWER_S = 20.0
@@ -119,6 +119,8 @@ def _asked(entry: DeviceEntry) -> Listed:
             board.close()
     except DeviceBusy as exc:
         return replace(listed, reachable="busy", reason=exc.what)
+    except Stopped:
+        raise
     except EdgepipeError as exc:  # a board that this version cannot reach is no reason to show none of the others
         return replace(listed, reachable="no", reason=exc.what)
     return replace(listed, reachable="yes")
