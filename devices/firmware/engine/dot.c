@@ -22,14 +22,17 @@ void dot4(const int8_t *inputs, const int8_t *weights, int32_t step, int32_t cou
     const int8_t *end = inputs + count;
 #ifdef ENGINE_PAIRS
     const uint32_t offsets = pair_of(offset, offset);
-    for (const int8_t *last = inputs + (count & ~3); inputs != last; inputs += 4, weights += 4, later += 4) {
+    for (const int8_t *last = inputs + (count & ~3); inputs != last;) {
         uint32_t word = four_at(inputs);
         uint32_t even = even_pair(word, offsets);
         uint32_t odd = odd_pair(word, offsets);
-        a = four_products(a, even, odd, four_at(weights));
+        inputs += 4;
         b = four_products(b, even, odd, four_at(weights + step));
-        c = four_products(c, even, odd, four_at(later));
+        a = four_products(a, even, odd, four_at(weights));
+        weights += 4;
         d = four_products(d, even, odd, four_at(later + step));
+        c = four_products(c, even, odd, four_at(later));
+        later += 4;
     }
 #endif
     for (; inputs != end; inputs++, weights++, later++) {
