@@ -6,7 +6,7 @@ set it alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,12 +44,15 @@ class Extremes:
     highs: Values
 
 
-def samples_in_order(names: Sequence[str], data: Dataset) -> Iterator[list[Array]]:
-    """Yield each sample as a list of arrays with a batch of 1, bound to a file's inputs by name; `names` is the file's order."""
-    plain = [plain_name(name) for name in names]
+def samples_in_order(ports: Mapping[str, str], data: Dataset) -> Iterator[list[Array]]:
+    """Yield each sample as a list of arrays with a batch of 1, bound to a file's inputs by name, in the file's own dtypes.
+
+    `ports` are the dtypes by name, in the file's order. Data may well have others: pictures as uint8, tables as float64.
+    """
+    plain = {plain_name(name): dtype for name, dtype in ports.items()}
     columns = data.inputs if len(plain) > 1 else dict(zip(plain, data.inputs.values(), strict=True))
     for index in range(data.samples):
-        yield [columns[name][index : index + 1] for name in plain]
+        yield [columns[name][index : index + 1].astype(dtype) for name, dtype in plain.items()]
 
 
 def observe(content: bytes, data: Dataset, layers: Sequence[str], emit: Emit) -> Extremes:
@@ -71,9 +74,10 @@ def observe(content: bytes, data: Dataset, layers: Sequence[str], emit: Emit) ->
     ports = interpreter.get_input_details()
     lows, highs = (np.zeros((data.samples, len(columns))) for _ in range(2))
     with step(emit, "watch the ranges", data.samples, "samples") as advance:
-        for row, sample in enumerate(samples_in_order([port["name"] for port in ports], data)):
+        types = {port["name"]: np.dtype(port["dtype"]).name for port in ports}
+        for row, sample in enumerate(samples_in_order(types, data)):
             for port, values in zip(ports, sample, strict=True):
-                interpreter.set_tensor(port["index"], values.astype(port["dtype"]))
+                interpreter.set_tensor(port["index"], values)
             interpreter.invoke()
             for column, index in enumerate(columns):
                 values = interpreter.get_tensor(index)

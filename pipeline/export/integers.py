@@ -155,8 +155,8 @@ def _calibrate(graph: bytes, data: Dataset, layers: Sequence[str], emit: Emit) -
 
     whole = calibrator.add_intermediate_tensors(graph)  # an LSTM's inner ranges
     main = read_graph(whole)[0]
-    order = [main.tensors[index].name for index in main.inputs]
-    _require_names(order, data)
+    order = {main.tensors[index].name: main.tensors[index].dtype for index in main.inputs}
+    _require_names([*order], data)
     with step(emit, "calibrate"):
         ranged = bytes(calibrator.Calibrator(whole).calibrate(lambda: samples_in_order(order, data)))
     return ranged, judge(observe(graph, data, layers, emit), data)

@@ -122,10 +122,17 @@ def test_each_input_gets_the_array_of_its_name_in_the_order_of_the_file() -> Non
     left, right = np.full((2, 3), 1.0), np.full((2, 3), 9.0)
     turned = data(2, right=right, left=left)
 
-    first = next(samples_in_order(["serving_default_left:0", "serving_default_right:0"], turned))
+    first = next(samples_in_order({"serving_default_left:0": "float32", "serving_default_right:0": "float32"}, turned))
 
     assert [array[0, 0] for array in first] == [1.0, 9.0]
     assert first[0].shape == (1, 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float64", "float16"])
+def test_samples_come_in_the_dtype_of_the_file_whatever_the_data_has(dtype: str) -> None:
+    (first,) = next(samples_in_order({"x": "float32"}, data(2, x=np.full((2, 3), 7, dtype))))
+
+    assert (first.dtype, first.tolist()) == (np.float32, [[7, 7, 7]])
 
 
 def test_what_the_tensors_held_is_seen_sample_by_sample(tiny: Any) -> None:
