@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from edgepipe.pipeline.inspect.keras_archive import KerasArchive
 from edgepipe.pipeline.inspect.keras_modules import check_objects
 from edgepipe.pipeline.inspect.saved_model import training_of
 from edgepipe.pipeline.keras_rebuild import rebuild, subclassed
+from edgepipe.pipeline.precision import in_float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,11 @@ def load_model(source: str, base: Path, emit: Emit, *, trusted: bool = False, mo
     training: that is read here. Raises ModelFileError, or UnsupportedModel naming the layers; also where the rebuilt model
     computes something else.
     """
+    loaded = _loaded(source, base, emit, trusted, modules)
+    return replace(loaded, model=in_float32(loaded.model, emit))
+
+
+def _loaded(source: str, base: Path, emit: Emit, trusted: bool, modules: frozenset[str]) -> Loaded:
     path = base / source
     if is_function(source, base):
         return _from_function(source, base, emit)

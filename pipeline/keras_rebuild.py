@@ -13,20 +13,24 @@ from edgepipe.errors import UnsupportedModel
 from edgepipe.events import Emit, Note
 from edgepipe.pipeline import keras_twins
 from edgepipe.pipeline.keras_twins import NoTwin, Twin
+from edgepipe.pipeline.precision import in_float32
 
 TOLERANCE = 1e-5  # max|a - b| <= TOLERANCE * max(1, max|a|)
 PROBES = 16
+RAW = 0.1  # a Rescaling by less takes raw values, 0..255; Rescaling(2.0, -1.0) takes 0..1
 
 
 def rebuild(model: Any, emit: Emit) -> Any:
     """Return a tf_keras copy of a functional or sequential Keras 3 model, not compiled, after proving that both compute the same.
 
+    What was trained in mixed precision is compared as it computes in float32.
     Raises UnsupportedModel that lists every layer and operation without a twin in Keras 2, or the difference found.
     """
     import keras
 
     if not isinstance(model, keras.Sequential) and type(model).__name__ != "Functional":
         raise subclassed(model.name, type(model).__name__)
+    model = in_float32(model, emit)
     problems: list[str] = []
     copy = _copy_graph(model, problems)
     if copy is None:
@@ -180,7 +184,7 @@ def probes(model: Any, seed: int) -> list[Any]:
 
     random = np.random.default_rng(seed)
     words = any(type(layer).__name__ == "Embedding" for layer in model.layers)  # their indices come in as floats by default
-    raw = any(type(layer).__name__ == "Rescaling" for layer in model.layers[:4])
+    raw = any(type(layer).__name__ == "Rescaling" and np.max(np.abs(layer.scale)) < RAW for layer in model.layers[:4])
 
     def samples(shape: tuple[int | None, ...], dtype: str) -> Any:
         fixed = (PROBES, *(size or 8 for size in shape[1:]))

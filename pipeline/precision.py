@@ -1,4 +1,4 @@
-"""Training in bfloat16 where the model stays one of float32: a twin computes, the weights go back. Runs in the worker only.
+"""Mixed precision stays in training: what was trained so becomes float32, and a stage that trains so has a twin. Worker only.
 
 bfloat16 and not float16: the worker runs on the processor, which has no fast float16, and bfloat16 needs no scaled loss. The last
 layers stay in float32, as Keras's guide to mixed precision asks. TF-MOT's wrappers for pruning and clustering take it; its
@@ -10,8 +10,36 @@ from __future__ import annotations
 from typing import Any
 
 from edgepipe.errors import UnsupportedModel
+from edgepipe.events import Emit, Note
 
 POLICY = "mixed_bfloat16"
+OTHER_FLOATS = ("float16", "bfloat16", "float64")
+
+
+def in_float32(model: Any, emit: Emit) -> Any:
+    """Return a Keras model, of either Keras, that computes in float32: itself where it does, else built again with its weights.
+
+    It learnt in narrower floats to learn faster; no converter has operators for them, and its weights are float32 most of the time.
+    """
+    others = [part.compute_dtype for part in model._flatten_layers() if part.compute_dtype in OTHER_FLOATS]
+    if not others:
+        return model
+    emit(Note(text=f"the model computes in {others[0]} as it was trained; from here on it does in float32, with the same weights"))
+    widened = type(model).from_config(_widened(model.get_config()))
+    widened.set_weights(model.get_weights())
+    return widened
+
+
+def _widened(node: Any) -> Any:
+    """Return a model's configuration with float32 for each policy and each input of another float."""
+    if isinstance(node, dict):
+        return {key: "float32" if key == "dtype" and _is_other(value) else _widened(value) for key, value in node.items()}
+    return [_widened(item) for item in node] if isinstance(node, list | tuple) else node
+
+
+def _is_other(dtype: Any) -> bool:
+    name = (dtype.get("config") or {}).get("name") if isinstance(dtype, dict) else dtype
+    return isinstance(name, str) and name.removeprefix("mixed_") in OTHER_FLOATS
 
 
 def mixed_twin(model: Any, stage: str) -> Any:

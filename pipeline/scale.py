@@ -15,11 +15,12 @@ def check_scale(model: Any, inputs: dict[str, Any], labels: Any, loss: Any) -> N
     """Raise DataError where the model fits the data far better in another scale: 0..255 fed to a 0..1 model, or the reverse.
 
     Asked with at most SAMPLES samples and a cross-entropy, which punishes the over-confidence of a wrong scale; accuracy does not,
-    since a ReLU network with small biases decides nearly the same at any scale. Other losses are not asked.
+    since a ReLU network with small biases decides nearly the same at any scale. Other losses are not asked, nor is a model whose
+    classes are not those of the labels.
     """
     import numpy as np
 
-    if labels is None or "entropy" not in _name(loss):
+    if labels is None or "entropy" not in _name(loss) or _beyond(model, labels):
         return
     arrays = [np.asarray(values[:SAMPLES], dtype="float32") for values in inputs.values()]
     largest = max(float(np.max(np.abs(values))) for values in arrays)
@@ -32,6 +33,15 @@ def check_scale(model: Any, inputs: dict[str, Any], labels: Any, loss: Any) -> N
             cause="pictures as 0..255 for a model that takes 0..1, or the reverse",
             todo="Scale the data as in training; for image folders: data: {scale: 255}.",
         )
+
+
+def _beyond(model: Any, labels: Any) -> bool:
+    """Whether labels name classes that the model does not have: what is wrong then is told by `check`, for every split."""
+    import numpy as np
+
+    classes = model.outputs[0].shape[-1]
+    numbers = np.asarray(labels)
+    return classes > 1 and numbers.size == len(numbers) > 0 and not (numbers.min() >= 0 and numbers.max() < classes)
 
 
 def _name(loss: Any) -> str:

@@ -90,6 +90,23 @@ def test_each_input_is_calibrated_with_its_own_samples(worker: Worker, zoo: Path
     assert scale == pytest.approx(left.max() / 255, rel=0.02)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_bytes_and_doubles_calibrate_a_model_of_floats(worker: Worker, zoo: Path, tmp_path: Path, dtype: str) -> None:
+    data = saved(tmp_path, {"x": np.random.default_rng(0).integers(0, 9, (SAMPLES, 4)).astype(dtype)}, None)
+    load(worker, zoo / "normalised.keras", tmp_path / "float", {})
+    stage(worker, "quantize", tmp_path / "float", tmp_path / "int8", data, parameters={"mode": "int8"})
+    _, facts = read_model(tmp_path / "int8" / "model.tflite")
+    assert facts.inputs[0].scale == pytest.approx(8 / 255, rel=0.02)
+
+
+def test_classes_that_the_model_does_not_have_are_told_as_such(edgepipe: Command, zoo: Path, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((SAMPLES, 4), np.float32)
+    np.savez(tmp_path / "from_one.npz", x=x, y=1 + np.arange(SAMPLES) % 3)
+    done = edgepipe("quantize", zoo / "sequential.keras", "--data", tmp_path / "from_one.npz", "--target", "mcu")
+    assert done.code == 2
+    assert "lie outside 0..2" in done.err and "subtract 1" in done.err
+
+
 def test_a_sparse_layer_with_fewer_values_than_clusters_keeps_its_zeros(worker: Worker, zoo: Path, tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((SAMPLES, 4), np.float32)
     data = saved(tmp_path, {"x": x}, np.tile(x, 2))

@@ -106,3 +106,42 @@ def test_all_parts_without_a_twin_are_named_at_once() -> None:
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run([sys.executable, "-c", UNKNOWN], env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert '"gated"' in done.stdout and "Erf" in done.stdout
+
+
+MIXED = """
+import keras
+from edgepipe.pipeline.keras_rebuild import rebuild
+layers = keras.layers
+keras.mixed_precision.set_global_policy("mixed_float16")
+x = keras.Input((8, 8))
+y = layers.LSTM(4, return_sequences=True)(layers.Bidirectional(layers.GRU(4, return_sequences=True))(x))
+y = keras.Sequential([layers.Dense(4, activation="gelu"), layers.BatchNormalization()])(layers.MultiHeadAttention(2, 4)(y, y) * 2.0)
+model = keras.Model(x, layers.Dense(3, activation="softmax", dtype="float32")(layers.Flatten()(y)))
+keras.mixed_precision.set_global_policy("float32")
+copy = rebuild(model, lambda note: print(note.text))
+print("computes in:", *{layer.compute_dtype for layer in copy._flatten_layers()})
+"""
+
+
+def test_a_model_of_mixed_precision_computes_in_float32_from_then_on() -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", MIXED], env=environment, capture_output=True, text=True, timeout=300)
+    assert "computes in float16 as it was trained" in done.stdout, done.stderr
+    assert "computes in: float32\n" in done.stdout
+
+
+RESCALED = """
+import keras
+from edgepipe.pipeline.keras_rebuild import rebuild
+for scale, offset in ((2.0, -1.0), (1 / 255, 0.0)):
+    x = keras.Input((8, 8, 1))
+    y = keras.layers.Flatten()(keras.layers.Rescaling(scale, offset)(x))
+    rebuild(keras.Model(x, keras.layers.Dense(3, activation="softmax")(y)), print)
+print("proved")
+"""
+
+
+def test_a_model_that_shifts_0_to_1_is_not_asked_with_0_to_255() -> None:
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", RESCALED], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "proved\n", done.stderr
