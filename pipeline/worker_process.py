@@ -109,7 +109,7 @@ def _load(
     if probe is not None and probe.labels is not None and len(model.outputs) > 1:
         raise UnsupportedModel(
             f"the model has {len(model.outputs)} outputs, and the data labels for one",
-            todo="Give a model with the one output that matters; without --data this one can be converted.",
+            todo="Give a model with the one output that matters; with data that has no labels this one can be quantised.",
         )
     if own.lost:
         emit(not_taken_over(own.lost))

@@ -79,11 +79,22 @@ def read_archive(path: Path, *, modules: frozenset[str] = frozenset()) -> KerasA
     version = str(metadata.get("keras_version", "0"))
     if not version.split(".")[0].isdecimal() or len(version) > 40:
         raise ModelFileError(f"{path}: metadata.json names no version of Keras ({version!r:.60})")
-    first = [layer.get("class_name") for layer in layers[: len(inputs) + 2] if isinstance(layer, dict)]
+    first = [kind for kind in _kinds(layers) if not kind.startswith("Random")][: len(inputs) + 2]
     rescales = bool({"Rescaling", "Normalization", "BatchNormalization"} & {*first})
     return KerasArchive(
         keras_version=version, config=config, training=training, inner_training=bool(inner), inputs=inputs, rescales=rescales
     )
+
+
+def _kinds(layers: list[Any]) -> Iterator[str]:
+    """Yield the classes of layers in their order; those of a first model within the model, such as one that augments, too."""
+    for number, layer in enumerate(layers):
+        if isinstance(layer, dict):
+            inner = layer.get("config", {}).get("layers") if isinstance(layer.get("config"), dict) else None
+            if isinstance(inner, list) and number < 2:
+                yield from (str(each.get("class_name")) for each in inner[1:] if isinstance(each, dict))
+            else:
+                yield str(layer.get("class_name"))
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

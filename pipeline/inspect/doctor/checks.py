@@ -102,7 +102,7 @@ def unrolled(patient: Patient) -> Iterator[Finding]:
 
 def training(patient: Patient) -> Iterator[Finding]:
     """What the training stages leave out, rewrite or cannot have."""
-    rows = list(_each(patient))
+    rows = [(layer, treated) for layer, treated in _each(patient) if layer.call.kind != "InputLayer"]
     for layer, treated in rows:
         qat = treated["qat"]
         if qat.reason.startswith(UNROUNDED):

@@ -22,8 +22,8 @@ CODES: dict[str, Explanation] = {
             "A Lambda, a custom layer or a function from another module is Python code inside the file. edgepipe never runs "
             "code that came with a model, and no tool can prune, quantise or port what it cannot see.",
             "keras.layers.Lambda(lambda x: x * 2)",
-            "Say the same with Keras layers (here: keras.layers.Rescaling(2.0)), or move it in front of the model; a model "
-            "that only its code can build goes in as module:function.",
+            "Say the same with Keras layers, as keras.layers.Rescaling(2.0) says x * 2, or move it in front of the model; a "
+            "model that only its code can build goes in as module:function.",
         ),
         _code(
             "EP102",
@@ -55,12 +55,12 @@ CODES: dict[str, Explanation] = {
         ),
         _code(
             "EP105",
-            WARNING,
+            NOTE,
             "trained in mixed precision",
-            "The layer computes in float16 or bfloat16 with float32 weights. That made training fast; for conversion it "
-            "inserts casts between layers, which cost time and keep tensors out of int8.",
+            "The layer computes in float16 or bfloat16 with float32 weights. That made training fast, and no converter has "
+            "operators for it. So the model is computed in float32 from the start, with the same weights.",
             "keras.mixed_precision.set_global_policy('mixed_float16')",
-            "Set the policy to float32, build the model again, load the weights, save.",
+            "Nothing to do.",
         ),
         _code(
             "EP106",
@@ -68,7 +68,7 @@ CODES: dict[str, Explanation] = {
             "several outputs",
             "Training stages and accuracy need labels for what comes out, and data has labels for one output.",
             "keras.Model(x, [classes, boxes])",
-            "Compress the part with the one output that matters, or only convert: `edgepipe quantize --mode int8` without --test.",
+            "Compress the part with the one output that matters, or quantise all of it with data that has no labels.",
         ),
         _code(
             "EP107",

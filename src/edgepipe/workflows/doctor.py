@@ -74,7 +74,8 @@ def _against_data(found: Examination, data: str, base: Path, emit: Emit) -> list
     """Hold the data against the model's inputs; what `compress` would stop at is a finding here."""
     from edgepipe.pipeline.data import check, load
 
-    normalises = any(each.code == "EP502" for each in found.findings)
+    said = {each.code for each in found.findings}
+    normalises = True if "EP502" in said else False if "EP501" in said else None  # only of pictures it is known
     try:
         dataset = load(data, base=base, inputs=found.inputs, emit=emit)
     except DataError as exc:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commandline import Command
 
@@ -49,6 +50,15 @@ def test_data_of_another_shape_is_a_finding(edgepipe: Command, zoo: Path) -> Non
     done = edgepipe("doctor", zoo / "one_hot.keras", "--data", zoo / "digits_like.npz", "--json")
     assert done.code == 6
     assert "EP503" in {each["code"] for each in done.json["findings"]}
+
+
+def test_raw_pixels_are_warned_of_only_where_the_network_is_known_not_to_scale_them(
+    edgepipe: Command, zoo: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "raw.npz", x=np.random.default_rng(0).integers(0, 256, (64, 4)).astype(np.uint8), y=np.arange(64) % 3)
+    done = edgepipe("doctor", zoo / "normalised.keras", "--data", tmp_path / "raw.npz", "--json")
+    assert done.code == 0
+    assert "EP503" not in {each["code"] for each in done.json["findings"]}
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -141,6 +141,15 @@ def test_a_setting_that_only_keras_3_has_is_told_before_the_bridge_finds_it(exam
     assert "EP107" not in {each.code for each in plain.findings}
 
 
+def test_mixed_precision_is_no_hindrance(examined: Examine) -> None:
+    assert [each.severity for each in examined(SICK["EP105"][0]).findings if each.code == "EP105"] == [Severity.NOTE]
+
+
+def test_an_input_is_not_counted_as_a_layer(examined: Examine) -> None:
+    (found,) = (each for each in examined(SICK["EP301"][0]).findings if each.code == "EP301")
+    assert found.what.startswith("1 of 2 layers")
+
+
 def test_every_code_has_a_model_that_has_it() -> None:
     assert SICK.keys() | ELSEWHERE == CODES.keys()
 

@@ -53,6 +53,17 @@ def test_a_model_that_rescales_says_so(tmp_path: Path) -> None:
     assert read_archive(archive(tmp_path / "m.keras", layers)).rescales
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_only_augments_does_not_hide_that_a_model_rescales(tmp_path: Path, nested: bool) -> None:
+    entry = layer("InputLayer", "x", batch_shape=[None, 8, 8, 1])
+    augmenting = [layer("RandomFlip", "f"), layer("RandomRotation", "t"), layer("RandomZoom", "z")]
+    if nested:
+        augmenting = [layer("Sequential", "augment", layers=[entry, *augmenting]) | {"module": "keras"}]
+    for name, rescales in (("Rescaling", True), ("Conv2D", False)):
+        found = read_archive(archive(tmp_path / f"{name}.keras", [entry, *augmenting, layer(name, "first"), layer("Dense", "d")]))
+        assert found.rescales is rescales
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
