@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,7 +77,7 @@ def parse(kind: type[T], content: Any, *, source: str, error: type[EdgepipeError
     try:
         value: T = _adapter(kind).validate_python(content)
     except ValidationError as exc:
-        problems = [_describe(kind, problem) for problem in exc.errors()]
+        problems = _problems(kind, content, exc.errors())
         count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise error(f"{source} has {count}", problems=problems) from exc
     return value
@@ -128,8 +129,32 @@ def field_docs(kind: type) -> dict[str, str]:
     }
 
 
-def _describe(kind: type, problem: Any) -> str:
-    path = [str(part) for part in problem["loc"]]
+def _problems(kind: type, content: Any, errors: Sequence[Any]) -> list[str]:
+    """Return a line for each problem. Of a map where a text would do as well, only what is wrong in the map is told."""
+    paths = [_path(error["loc"], content, missing=error["type"] == "missing") for error in errors]
+    return [
+        _describe(kind, path, error)
+        for path, error in zip(paths, errors, strict=True)
+        if not (isinstance(error["input"], dict) and any(len(o) > len(path) and o[: len(path)] == path for o in paths))
+        or error["type"] == "missing"
+    ]
+
+
+def _path(parts: Sequence[str | int], content: Any, *, missing: bool) -> list[str]:
+    """Return the keys down to a problem, without the names of types that pydantic puts between them where several are taken."""
+    path = []
+    for number, part in enumerate(parts):
+        last = missing and number == len(parts) - 1
+        numbered = isinstance(content, list | tuple) and isinstance(part, int)
+        if numbered or (isinstance(content, dict) and part in content):
+            content = content[part]
+        elif not last:
+            continue
+        path.append(str(part))
+    return path
+
+
+def _describe(kind: type, path: list[str], problem: Any) -> str:
     key = ".".join(path)
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f'unknown key "{key}".{suggestion(path[-1], _fields_at(kind, path[:-1]))}'

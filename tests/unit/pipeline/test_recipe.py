@@ -94,6 +94,13 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, text)) == 3
 
 
+def test_where_a_name_or_a_map_is_taken_only_what_is_wrong_in_the_map_is_told(tmp_path: Path) -> None:
+    (wrong,) = problems(tmp_path, GOOD.replace("loss: from_model", "augment: {flip: diagonal}"))
+    assert wrong.startswith('"train.augment.flip": input should be')
+    (unknown,) = problems(tmp_path, GOOD.replace("loss: from_model", "augment: {flipp: both}"))
+    assert unknown == 'unknown key "train.augment.flipp". Perhaps you meant "flip"?'
+
+
 def test_nothing_can_follow_a_stage_that_ends_with_a_tflite(tmp_path: Path) -> None:
     text = GOOD.replace("  - cluster", "  - quantize: {mode: int8}\n  - cluster", 1)
     assert any("ends with a .tflite" in problem for problem in problems(tmp_path, text))
