@@ -67,7 +67,8 @@ static bool prepare_split(preparation *at) {
     tensor given, input;
     uint32_t axis;
     if (!input_tensor(at, 0, &given) || !input_tensor(at, 1, &input)) return false;
-    if (!is_constant(&given) || given.type != TYPE_INT32 || given.elements != 1) return unsupported(at, "the axis must be one constant int32");
+    bool good = is_constant(&given) && given.type == TYPE_INT32 && given.elements == 1;
+    if (!good) return unsupported(at, "the axis must be one constant int32");
     if (!axis_of(at, constant_i32(at, &given, 0), &input, &axis)) return false;
     return settle(at, &input, axis, at->outputs.count, false);
 }

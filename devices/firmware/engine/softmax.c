@@ -37,7 +37,8 @@ static bool prepare(preparation *at) {
     bool alike = input.rank >= 1 && output.rank == input.rank && output.elements == input.elements &&
                  output.dims[output.rank - 1] == input.dims[input.rank - 1];
     if (!alike) return unsupported(at, "input and output differ in shape");
-    if (output.zero_point != -128 || output.scale != 1.0f / 256) return unsupported(at, "the output must have scale 1/256 and zero point -128");
+    bool shares = output.zero_point == -128 && output.scale == 1.0f / 256;
+    if (!shares) return unsupported(at, "the output must have scale 1/256 and zero point -128");
     if (input.dims[input.rank - 1] > 4095) return unsupported(at, "rows of more than 4,095");
     softmax *it = claim(at, sizeof(softmax));
     if (it == NULL) return false;
