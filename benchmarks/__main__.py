@@ -21,6 +21,7 @@ PARTS = (
     "doctor_speed",
     "parity",
     "engine_exact",
+    "engine_fuzz",
     "poisoned_layer",
     "technique_curves",
     "virtual_pi",
