@@ -20,7 +20,7 @@ def prepare(
 
     Test data is split off first, then validation from the rest. Raises one DataError that lists every problem of every split.
     """
-    train = load(spec.train, base=base, inputs=ports, scale=spec.scale, emit=emit)
+    whole = train = load(spec.train, base=base, inputs=ports, scale=spec.scale, emit=emit)
     splits: dict[str, Dataset] = {}
     for name in ("test", "validation"):
         source = getattr(spec, name)
@@ -32,6 +32,10 @@ def prepare(
             train, splits[name] = split(train, source, seed=seed)
     splits = {"train": train, **splits}
     problems = check(splits, ports, normalizes=rescales)
+    if train is not whole and any(each.severity == "error" and each.index is not None for each in problems):
+        # Told by the sample's number in the user's own file.
+        given = {name: splits[name] for name in splits if isinstance(getattr(spec, name), str)}
+        problems = check({**given, "train": whole}, ports, normalizes=rescales)
     for problem in problems:
         if problem.severity == "warning":
             emit(Note(warning=True, text=str(problem)))

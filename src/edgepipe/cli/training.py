@@ -117,7 +117,7 @@ def run_recipe(
     if as_json:
         show_json(to_json(record))
     else:
-        _show(record)
+        _show(record, to)
     return _judge(record)
 
 
@@ -131,12 +131,12 @@ def _copy(record: CompressionRecord, to: Path) -> None:
         shutil.copyfile(source, part)
 
 
-def _show(record: CompressionRecord) -> None:
+def _show(record: CompressionRecord, to: Path | None) -> None:
     from edgepipe.reports.render.console import compression
 
     out = console()
     out.print(compression(record))
-    out.print(f"The model: {Path(record.artefacts[-1].folder) / 'model.tflite'}", soft_wrap=True, markup=False)
+    out.print(f"The model: {to or Path(record.artefacts[-1].folder) / 'model.tflite'}", soft_wrap=True, markup=False)
 
 
 def _judge(record: CompressionRecord) -> int:

@@ -27,6 +27,7 @@ def test_a_trusted_h5_is_converted_with_a_warning(zoo: Path, edgepipe: Command) 
     assert done.code == 0, done.err
     assert "warning: " in done.err and "because you trust it" in done.err
     assert (edgepipe.folder / "m.tflite").read_bytes()[4:8] == b"TFL3"
+    assert "The model: m.tflite\n" in done.out
 
 
 def test_a_folder_with_more_in_it_is_loaded_only_when_trusted(zoo: Path, edgepipe: Command) -> None:
