@@ -134,6 +134,8 @@ class Worker:
         finally:
             os.close(write_end)
         ready = json.loads(self._line(began + 300))
+        if "error" in ready and self._memory_bytes:  # its libraries did not fit, which looks as if they were not there
+            raise self._died(f"did not start within {self._memory_bytes / 1e6:,.0f} MB")
         if "error" in ready:
             self._failed = True
             raise MissingExtra(ready["what"], cause=ready["cause"])

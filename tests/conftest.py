@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 # The same examples every time, and no verdict on a busy machine's speed.
 settings.register_profile("edgepipe", deadline=None, derandomize=True)
 settings.load_profile("edgepipe")
+
+
+def pytest_configure() -> None:
+    """A shell has its background jobs ignore Ctrl-C, which what the tests start would inherit; some of it is sent one."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

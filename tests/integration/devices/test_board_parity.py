@@ -57,7 +57,7 @@ def test_the_commands_on_the_page_about_measuring_work_as_they_stand_there(
     bench, evaluated, parity = said
     assert re.search(r"model\.tflite +pi-by-ssh .* 5/5 +ok", bench.out)
     assert "model.tflite on pi-by-ssh: accuracy" in evaluated.out
-    assert re.search(r"pi-by-ssh .*litert-xnnpack +12 of 12 +0 LSB +0", parity.out)
+    assert re.search(r"pi-by-ssh .*litert-xnnpack +12 of 12 +0 LSB +0", parity.out), parity.out
     assert "bench model.tflite on pi-by-ssh:" in bench.err
     assert "answers of pi-by-ssh:" in parity.err
 
