@@ -22,7 +22,7 @@ class Augmentation:
     shift: float = 0.0
     """Move by up to this share of height and width, 0 to 0.5; the edge is repeated where the picture has left."""
     noise: float = 0.0
-    """Add normally distributed noise of this standard deviation, in the unit of the values. Takes any floats, not only pictures."""
+    """Add normally distributed noise of this standard deviation, in the unit of the values. Takes floats, and pictures as bytes."""
 
     def check(self) -> list[str]:
         """Return what is wrong with the values, one line each."""
@@ -50,4 +50,6 @@ class Augmentation:
             changed = np.take_along_axis(changed, places.reshape(shape), axis)
         if self.noise and np.issubdtype(changed.dtype, np.floating):
             changed = changed + random.normal(0, self.noise, changed.shape).astype(changed.dtype)
+        elif self.noise and changed.dtype == np.uint8 and changed.ndim == 4:  # a picture; other whole numbers stand for something
+            changed = np.clip(np.rint(changed + random.normal(0, self.noise, changed.shape)), 0, 255).astype(np.uint8)
         return changed

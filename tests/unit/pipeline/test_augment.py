@@ -46,3 +46,11 @@ def test_noise_has_the_spread_that_was_asked_for_and_leaves_whole_numbers_alone(
 def test_what_is_no_picture_is_not_mirrored() -> None:
     with pytest.raises(ValueError, match="flip and shift take pictures"):
         Augmentation(flip="horizontal")(np.zeros((4, 3), np.float32), np.random.default_rng(0))
+
+
+def test_noise_on_pictures_as_bytes_stays_within_them() -> None:
+    before = np.random.default_rng(0).choice([0, 128, 255], (64, 6, 4, 2)).astype(np.uint8)
+    after = Augmentation(noise=5.0)(before, np.random.default_rng(0))
+    assert after.dtype == np.uint8
+    assert np.std(after[before == 128].astype(float)) == pytest.approx(5.0, rel=0.1)
+    assert np.max(np.abs(after.astype(int) - before)) < 30
