@@ -22,8 +22,8 @@ class ModelSource:
     """Where the trained model comes from."""
 
     path: str
-    """A `.keras` file of Keras 2 or 3, a SavedModel folder, or `module:function` that returns a model. What may run code is
-    loaded only with `--trust-model` on the [command line](safety.md)."""
+    """A `.keras` file of Keras 2 or 3, a SavedModel folder of Keras 2, or `module:function` that returns a model. What may run code
+    is loaded only with `--trust-model` on the [command line](safety.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
