@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what the tests need from Debian, where this is Debian and we are root; say what is missing elsewhere.
 set -eu
-packages="chromium fonts-dejavu-core strace g++ openssh-server qemu-user-static binfmt-support mmdebstrap arch-test"
+packages="chromium fonts-dejavu-core strace g++ openssh-server qemu-user-static binfmt-support mmdebstrap arch-test qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
