@@ -92,12 +92,12 @@ def test_a_dead_board_costs_its_own_row_only(edgepipe: Command) -> None:
     (edgepipe.folder / "farm_inventory.yaml").write_text(
         "schema: 1\ndevices:\n"
         "  ghost: {board: linux, target: pi, transport: {kind: fake, faults: [dead]}}\n"
-        "  later: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}}\n"
+        "  pulled: {board: mcu, target: mcu, transport: {kind: serial, by_id: usb-pulled-out, baud: 115200}}\n"
         "  alive: {board: linux, target: pi, transport: {kind: fake}}\n"
     )
     boards = {each["name"]: each for each in edgepipe("farm", "list", "--json").json["boards"]}
-    assert {name: each["reachable"] for name, each in boards.items()} == {"ghost": "no", "later": "no", "alive": "yes"}
-    assert boards["ghost"]["reason"]
+    assert {name: each["reachable"] for name, each in boards.items()} == {"ghost": "no", "pulled": "no", "alive": "yes"}
+    assert boards["ghost"]["reason"] and boards["pulled"]["reason"]
     offline = edgepipe("farm", "list", "--offline", "--json").json["boards"]
     assert {each["reachable"] for each in offline} == {"unknown"}
     probed = edgepipe("farm", "probe", "ghost", "--json")
