@@ -13,7 +13,7 @@ demo: $(VENV)/demo.stamp $(VENV)/linked.stamp
 
 # The virtual Pi is fetched meanwhile, where there is none yet; the tests that need it wait for it.
 test: system $(VENV)/dev.stamp $(VENV)/linked.stamp
-	@$(BIN)/python -m tests.virtual_pi & $(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_ARGS); failed=$$?; wait; exit $$failed
+	@$(BIN)/python -m tests.virtual_pi & $(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS); failed=$$?; wait; exit $$failed
 
 check: $(VENV)/dev.stamp $(VENV)/linked.stamp
 	$(BIN)/ruff check .
