@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -267,12 +268,14 @@ class TestSessions:
         lost.open()
         with pytest.raises(DeviceBusy):
             LinuxBoard("board", SshTransport("board", sshd.link())).open()
-        for pid in descendants(sshd.process.pid if sshd.process else 0):
-            if "sshd" in Path(f"/proc/{pid}/comm").read_text():
-                _stop(pid)  # nothing of what the host says or does reaches the agent any more, and nobody hangs up
+        mute = [pid for pid in descendants(sshd.process.pid if sshd.process else 0) if "sshd" in _comm(pid)]
+        for pid in mute:  # nothing of what the host says or does reaches the agent any more, and nobody hangs up
+            os.kill(pid, signal.SIGSTOP)
         try:
             _eventually_free(sshd, within_s=SOON)
         finally:
+            for pid in mute:
+                os.kill(pid, signal.SIGCONT)
             lost.close()
 
     def test_a_board_that_falls_silent_in_a_block_is_noticed_and_the_run_is_the_farms_fault(
@@ -283,12 +286,16 @@ class TestSessions:
         sha256 = hashlib.sha256(good.read_bytes()).hexdigest()
         board.push(good, sha256)
         assert board.measure(sha256, QUICK).outcome is RunOutcome.OK
-        agents = [pid for pid in descendants(sshd.process.pid if sshd.process else 0) if _is_agent(pid)]
+        agents = [pid for pid in descendants(sshd.process.pid if sshd.process else 0) if "python" in _comm(pid)]
         for pid in agents:
-            _stop(pid)
-        with pytest.raises(DeviceUnreachable, match="said nothing"):
-            board.measure(sha256, QUICK)
-        board.close()
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(DeviceUnreachable, match="said nothing"):
+                board.measure(sha256, QUICK)
+            board.close()
+        finally:
+            for pid in agents:
+                os.kill(pid, signal.SIGKILL)
 
     def test_a_broken_connection_frees_the_board_at_once(self, sshd: Sshd) -> None:
         transport = SshTransport("board", sshd.link())
@@ -332,14 +339,8 @@ class TestWhatIsSaid:
             SshTransport("board", sshd.link()).put(file, "$(reboot)", deadline_s=SOON)
 
 
-def _stop(pid: int) -> None:
-    import os
-
-    os.kill(pid, signal.SIGSTOP)
-
-
-def _is_agent(pid: int) -> bool:
-    return "python" in Path(f"/proc/{pid}/comm").read_text()
+def _comm(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text()
 
 
 def _eventually_free(sshd: Sshd, within_s: float) -> None:
