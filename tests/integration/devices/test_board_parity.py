@@ -52,7 +52,7 @@ def test_the_commands_on_the_page_about_measuring_work_as_they_stand_there(
     values = np.random.default_rng(0).uniform(-100, 20, (12, 49, 10, 1)).astype("float32")
     np.savez(tmp_path / "test.npz", x=values, y=np.arange(12))
     commands = re.findall(r"^edgepipe .*$", PAGE.read_text(), re.MULTILINE)
-    said = [edgepipe(*shlex.split(command, comments=True)[1:]) for command in commands]
+    said = [edgepipe(*shlex.split(command, comments=True)[1:], COLUMNS="120") for command in commands]
     assert [done.code for done in said] == [0, 0, 0], [done.err for done in said]
     bench, evaluated, parity = said
     assert re.search(r"model\.tflite +pi-by-ssh .* 5/5 +ok", bench.out)
