@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from tests.firmware import tflm
+from tests.firmware.graph import Graph
 from tests.firmware.host_engine import SOURCES, STRICT, HostEngine, Refusal, build, compiler
-from tests.firmware.random_models import MAKERS, Graph, convolution, random_model, softmax
+from tests.firmware.random_filters import convolution
+from tests.firmware.random_models import MAKERS, random_model, softmax
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}

@@ -9,7 +9,7 @@
 #include "dot.h"
 #include "window.h"
 
-enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 3, DILATION_X = 4, DILATION_Y = 5 };
+enum { ACTIVATION = 3, DILATION_X = 4 };
 
 typedef struct {
     channel_scaling scaling;
@@ -21,23 +21,12 @@ typedef struct {
     int32_t group_outputs;
 } convolution;
 
-static window_options options_of(preparation *at, const tensor *weights) {
-    flat_file *file = at->file;
-    window_options found = {
-        flat_u8_or(file, at->options, PADDING, 0),
-        {flat_i32_or(file, at->options, STRIDE_Y, 0), flat_i32_or(file, at->options, STRIDE_X, 0)},
-        {flat_i32_or(file, at->options, DILATION_Y, 1), flat_i32_or(file, at->options, DILATION_X, 1)},
-        {weights->dims[1], weights->dims[2]},
-    };
-    return found;
-}
-
 static bool prepare(preparation *at) {
     tensor input, weights, output;
     window over;
     if (!int8_pair(at, &input, &output) || !input_tensor(at, 1, &weights)) return false;
     if (weights.rank != 4) return unsupported(at, "weights must have four dimensions");
-    window_options options = options_of(at, &weights);
+    window_options options = filter_window(at, &weights, DILATION_X);
     if (!window_of(at, &options, &input, &output, &over)) return false;
     int32_t group_inputs = weights.dims[3];
     int32_t groups = input.dims[3] / group_inputs;

@@ -6,7 +6,7 @@
 #include "pairs.h"
 #include "window.h"
 
-enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, ACTIVATION = 4, DILATION_X = 5, DILATION_Y = 6 };
+enum { ACTIVATION = 4, DILATION_X = 5 };
 
 typedef struct {
     channel_scaling scaling;
@@ -16,23 +16,12 @@ typedef struct {
     int32_t outputs;
 } depthwise;
 
-static window_options options_of(preparation *at, const tensor *weights) {
-    flat_file *file = at->file;
-    window_options found = {
-        flat_u8_or(file, at->options, PADDING, 0),
-        {flat_i32_or(file, at->options, STRIDE_Y, 0), flat_i32_or(file, at->options, STRIDE_X, 0)},
-        {flat_i32_or(file, at->options, DILATION_Y, 1), flat_i32_or(file, at->options, DILATION_X, 1)},
-        {weights->dims[1], weights->dims[2]},
-    };
-    return found;
-}
-
 static bool prepare(preparation *at) {
     tensor input, weights, output;
     window over;
     if (!int8_pair(at, &input, &output) || !input_tensor(at, 1, &weights)) return false;
     if (weights.rank != 4 || weights.dims[0] != 1) return unsupported(at, "weights must have four dimensions, the first of them 1");
-    window_options options = options_of(at, &weights);
+    window_options options = filter_window(at, &weights, DILATION_X);
     if (!window_of(at, &options, &input, &output, &over)) return false;
     if (weights.dims[3] != output.dims[3] || output.dims[3] % input.dims[3] != 0)
         return unsupported(at, "the channels of input, weights and output do not agree");

@@ -4,7 +4,7 @@
 #include "kernels.h"
 #include "window.h"
 
-enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2, SIZE_X = 3, SIZE_Y = 4, ACTIVATION = 5 };
+enum { SIZE_X = 3, SIZE_Y = 4, ACTIVATION = 5 };
 
 typedef struct {
     window over;

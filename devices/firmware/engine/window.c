@@ -24,6 +24,17 @@ static bool span_of(preparation *at, const window_options *options, int axis, in
     return true;
 }
 
+window_options filter_window(preparation *at, const tensor *weights, uint32_t dilation_x) {
+    flat_file *file = at->file;
+    window_options found = {
+        flat_u8_or(file, at->options, PADDING, 0),
+        {flat_i32_or(file, at->options, STRIDE_Y, 0), flat_i32_or(file, at->options, STRIDE_X, 0)},
+        {flat_i32_or(file, at->options, dilation_x + 1, 1), flat_i32_or(file, at->options, dilation_x, 1)},
+        {weights->dims[1], weights->dims[2]},
+    };
+    return found;
+}
+
 bool window_of(preparation *at, const window_options *options, const tensor *input, const tensor *output, window *found) {
     if (input->rank != 4 || output->rank != 4) return unsupported(at, "pictures must have four dimensions");
     if (input->dims[0] != output->dims[0]) return unsupported(at, "input and output differ in their batch");

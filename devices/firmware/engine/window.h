@@ -6,6 +6,9 @@
 
 enum { PADDING_SAME = 0, PADDING_VALID = 1 };
 
+/* Slots of the schema that all operators with a window share. */
+enum { PADDING = 0, STRIDE_X = 1, STRIDE_Y = 2 };
+
 /* One axis. Position p of the output begins at p * stride - padding of the input. All are at most 32,767, so sums of products of
  * two of them fit in 32 bits. */
 typedef struct {
@@ -36,6 +39,9 @@ typedef struct {
     int32_t dilation[2];
     int32_t size[2];
 } window_options;
+
+/* The window of a convolution, as large as its weights; the slots of the two dilations are `dilation_x` and the next. */
+window_options filter_window(preparation *at, const tensor *weights, uint32_t dilation_x);
 
 /* Check the window against both pictures (batch, height, width, channels); false (and refused) where they do not agree. */
 bool window_of(preparation *at, const window_options *options, const tensor *input, const tensor *output, window *found);
