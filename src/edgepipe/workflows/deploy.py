@@ -19,7 +19,16 @@ from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import Deployable, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.signing import signed_version, trusted_keys
-from edgepipe.errors import EdgepipeError, InfrastructureError, Interrupted, ModelRejected, Terminated, UsageError, VerifyFailed
+from edgepipe.errors import (
+    EdgepipeError,
+    InfrastructureError,
+    Interrupted,
+    ModelRejected,
+    Stopped,
+    Terminated,
+    UsageError,
+    VerifyFailed,
+)
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.parity import Runtime
 from edgepipe.pipeline.export.bundle import golden
@@ -171,7 +180,7 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
                 deployed = replace(deployed, outcome=State.COMMITTED)
         if deployed.outcome not in (State.COMMITTED, State.TRIAL):
             error = _rejected(entry, deployed)
-    except (Interrupted, Terminated):  # meant for the command, not for this board
+    except Stopped:  # meant for the command, not for this board
         raise
     except EdgepipeError as exc:
         error = exc

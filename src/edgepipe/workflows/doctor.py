@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgepipe.diagnosis import Examination, Explanation, Finding, Severity
-from edgepipe.errors import DataError, EdgepipeError, UnsupportedModel, WorkerDied
+from edgepipe.errors import DataError, EdgepipeError, Stopped, UnsupportedModel, WorkerDied
 from edgepipe.events import Emit, silent, step
 from edgepipe.pipeline.inspect.admission import admit, is_function
 from edgepipe.pipeline.inspect.doctor import examine, examine_config, where
@@ -116,6 +116,8 @@ def _deep(
                 )
         except (UnsupportedModel, WorkerDied) as exc:
             return [finding("EP701", exc.what, why=exc.cause or "TensorFlow refused it")]
+        except Stopped:
+            raise
         except EdgepipeError as exc:
             return [finding("EP701", exc.what, why=exc.cause or exc.slug, severity=Severity.WARNING)]
         return list(compared(found, made, emit=emit))

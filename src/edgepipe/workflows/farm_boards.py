@@ -18,7 +18,7 @@ from edgepipe.devices.provisioning import Fetch, Provisioned, Stamp
 from edgepipe.devices.selector import select
 from edgepipe.devices.signing import trusted_keys
 from edgepipe.devices.wheels import fetch
-from edgepipe.errors import EdgepipeError, StorageError, Terminated, UsageError
+from edgepipe.errors import EdgepipeError, Stopped, StorageError, UsageError
 from edgepipe.events import Emit, Note, step
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ def _each(
         try:
             with _open(entry) as board, step(emit, f"{doing} {entry.name}"):
                 done.append(work(entry, board))
-        except Terminated:  # meant for the command, not for this board
+        except Stopped:  # meant for the command, not for this board
             raise
         except EdgepipeError as exc:
             emit(Note(text=str(exc), warning=True))
