@@ -182,7 +182,7 @@ def test_text_has_contrast(browser: sync_api.Browser, address: str, scheme: str)
 
 def test_a_long_reason_keeps_its_lines_and_pushes_no_column_out(browser: sync_api.Browser, tmp_path: Path) -> None:
     runs = [record for path in sorted(RECORDS.glob("*.json")) if isinstance(record := read_record(path), RunRecord)]
-    reason = f"pi4: the runtime is not installed: /root/{'x' * 60}/bin/python3\nWhat to do: edgepipe farm provision pi4"
+    reason = f"pi4: the runtime is not installed: /opt/{'x' * 61}/bin/python3\nWhat to do: edgepipe farm provision pi4"
     page_file = tmp_path / "report.html"
     page_file.write_text(html_report([], [dataclasses.replace(run, outcome=RunOutcome.INFRA, reason=reason) for run in runs]))
     page = opened(browser, page_file.as_uri())
