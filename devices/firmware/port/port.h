@@ -29,8 +29,23 @@ struct port_memory {
     uint32_t samples_bytes;
 };
 
+/* Flash that keeps two models without power; all of it is the firmware's. A port without it says {0}.
+
+   `erase` makes every byte of the sector at `offset` FF; `program` writes whole units, each once between two erasures. Both come
+   back when it is done, and say whether the flash took it. Offsets count from `base`. A cut of power may leave either undone,
+   done, or anything between. */
+struct port_flash {
+    const uint8_t *base;   /* where it is read in place; starts at a sector, and at a multiple of 16 */
+    uint32_t bytes;        /* an even number of sectors, at least four */
+    uint32_t sector_bytes; /* a multiple of the unit, at least 2048 */
+    uint32_t unit_bytes;   /* a power of two, at most 256 */
+    bool (*erase)(uint32_t offset);
+    bool (*program)(uint32_t offset, const uint8_t *bytes, uint32_t count);
+};
+
 extern const struct port_facts PORT_FACTS;
 extern const struct port_memory PORT_MEMORY;
+extern const struct port_flash PORT_FLASH;
 
 /* Set up the line and the clock. */
 void port_begin(void);
@@ -44,14 +59,14 @@ void port_write(const uint8_t *bytes, uint32_t count);
 /* Ticks since the board started. */
 uint64_t port_ticks(void);
 
-/* Open the measured window: everything that could interrupt it is masked, the clock and its wraps are cleared, the marker pin
-   is raised. Nothing reads the line until it is closed. */
+/* Open the measured window: everything that could interrupt it is masked, the marker pin is raised where there is one, and last
+   of all the clock and its wraps are cleared. Nothing reads the line until it is closed. */
 void port_window_open(void);
 
 /* Ticks since the window was opened, modulo 2^32. */
 uint32_t port_window_ticks(void *unused);
 
-/* Lower the marker, close the window, and return its ticks. */
+/* Read the clock before anything else, lower the marker, and return the ticks of the window. */
 uint64_t port_window_close(void);
 
 /* Start anew, as the reset button does. Does not return. */
