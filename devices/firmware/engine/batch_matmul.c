@@ -18,6 +18,7 @@ typedef struct {
     factor by;
 } batch_matmul;
 
+#ifndef ENGINE_STANDALONE
 /* A tensor without its last two axes. */
 static tensor batches_of(const tensor *of) {
     tensor found = *of;
@@ -66,6 +67,7 @@ static bool prepare(preparation *at) {
     it->zero_point = output.zero_point;
     return factor_of((double)a.scale * (double)b.scale / (double)output.scale, &it->by) || unsupported(at, "scales too far apart");
 }
+#endif
 
 static int32_t sum_of(const batch_matmul *it, const int8_t *row, const int8_t *column) {
     uint32_t sum = 0;

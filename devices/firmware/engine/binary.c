@@ -16,6 +16,7 @@ typedef struct {
     int32_t zero;
 } binary;
 
+#ifndef ENGINE_STANDALONE
 static binary *claim_binary(preparation *at, tensor *a, tensor *b, tensor *output) {
     walk over_a, over_b;
     if (!int8_pair(at, a, output) || !input_tensor(at, 1, b)) return NULL;
@@ -65,6 +66,7 @@ static bool prepare_choice(preparation *at) {
     tensor a, b, output;
     return claim_binary(at, &a, &b, &output) != NULL;
 }
+#endif
 
 typedef int8_t (*combination)(const binary *it, int32_t a, int32_t b);
 

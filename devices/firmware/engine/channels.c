@@ -3,6 +3,7 @@
 
 #include "channels.h"
 
+#ifndef ENGINE_STANDALONE
 /* Products and quotient in double precision, as TensorFlow Lite does for one scale and for many. */
 static bool channel_factors(preparation *at, const tensor *input, const tensor *weights, const tensor *output, channel_scaling *into) {
     int32_t *multipliers = (int32_t *)(void *)((uint8_t *)into + into->settings_bytes);
@@ -50,6 +51,7 @@ bool good_bias(preparation *at, uint32_t index, int32_t channels) {
     bool good = bias.type == TYPE_INT32 && bias.elements == (uint32_t)channels;
     return good || unsupported(at, "the bias must be int32, one per output channel");
 }
+#endif
 
 void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output) {
     const int32_t step = of->per_channel ? 1 : 0;

@@ -14,6 +14,7 @@ typedef struct {
     int32_t count;
 } channel_scaling;
 
+#ifndef ENGINE_STANDALONE
 /* Claim settings of `bytes` bytes that begin with a channel_scaling, and fill that. `weights` are scaled along `axis`, which has one
  * entry per output channel. NULL (and refused) where scales do not fit. */
 void *claim_scaled(preparation *at, uint32_t bytes, const tensor *input, const tensor *weights, const tensor *output, uint32_t axis,
@@ -21,6 +22,7 @@ void *claim_scaled(preparation *at, uint32_t bytes, const tensor *input, const t
 
 /* The bias is absent, or int32 with one entry per channel; false (and refused) otherwise. */
 bool good_bias(preparation *at, uint32_t index, int32_t channels);
+#endif
 
 static inline const int32_t *multipliers_of(const channel_scaling *of) {
     return (const int32_t *)(const void *)((const uint8_t *)of + of->settings_bytes);

@@ -21,6 +21,7 @@ typedef struct {
     int32_t group_outputs;
 } convolution;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, weights, output;
     window over;
@@ -44,6 +45,7 @@ static bool prepare(preparation *at) {
     it->group_outputs = output.dims[3] / groups;
     return true;
 }
+#endif
 
 /* One row of a window: taps that are neighbours, when all channels are seen, are one run. */
 static int32_t row_sum(const convolution *it, const int8_t *row, const int8_t *weights, taps across) {

@@ -58,6 +58,7 @@ int32_t exp_q5(int32_t x) {
     return exp_below_zero(x, 5);
 }
 
+#ifndef ENGINE_STANDALONE
 int32_t logistic_q4(int32_t x) {
     if (x == 0) return 1 << 30;
     int32_t of_positive = reciprocal_of_one_plus(exp_below_zero(x > 0 ? -x : x, 4));
@@ -71,3 +72,4 @@ int32_t tanh_q4(int32_t x) {
     int32_t of_positive = saturating_left(wrap_sub(newton_reciprocal(doubled), 1 << 29), 2);
     return x > 0 ? of_positive : -of_positive;
 }
+#endif

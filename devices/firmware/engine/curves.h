@@ -11,8 +11,10 @@
 
 /* e^x for x <= 0 in Q5 (exp_q5) or Q4 (logistic, tanh); results in Q0, 1 as 2^31 - 1. */
 int32_t exp_q5(int32_t x);
+#ifndef ENGINE_STANDALONE
 int32_t logistic_q4(int32_t x);
 int32_t tanh_q4(int32_t x);
+#endif
 
 /* 1 / (1 + x) in Q0, for x in Q0 from 0 to 1. */
 int32_t reciprocal_of_one_plus(int32_t x);

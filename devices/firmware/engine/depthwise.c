@@ -16,6 +16,7 @@ typedef struct {
     int32_t outputs;
 } depthwise;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, weights, output;
     window over;
@@ -35,6 +36,7 @@ static bool prepare(preparation *at) {
     it->outputs = output.dims[3];
     return true;
 }
+#endif
 
 static int32_t window_sum(const depthwise *it, const int8_t *channel, const int8_t *weights, taps down, taps across) {
     const span *y = &it->over.y;

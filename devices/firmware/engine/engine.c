@@ -31,6 +31,10 @@ void *output_bytes(const running *now, uint32_t index) {
     return bytes_of(now->of, numbered(now->of, now->outputs, index));
 }
 
+void *scratch_bytes(const running *now) {
+    return now->of->arena + now->of->scratch;
+}
+
 static engine_tensor port_of(const engine *it, flat_vector ports, uint32_t index) {
     engine_tensor none = {NULL, 0, 0, 0.0f, 0};
     if (index >= ports.count) return none;

@@ -14,6 +14,7 @@ typedef struct {
     int32_t outputs;
 } fully_connected;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, weights, output;
     if (!int8_pair(at, &input, &output) || !input_tensor(at, 1, &weights)) return false;
@@ -32,6 +33,7 @@ static bool prepare(preparation *at) {
     it->outputs = weights.dims[0];
     return true;
 }
+#endif
 
 static void one_row(const fully_connected *it, const int8_t *inputs, const int8_t *weights, const uint8_t *biases, int8_t *output) {
     int32_t offset = it->scaling.input_offset;

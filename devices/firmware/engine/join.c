@@ -12,6 +12,7 @@ typedef struct {
     uint32_t bytes[];
 } parts;
 
+#ifndef ENGINE_STANDALONE
 static bool axis_of(preparation *at, int32_t given, const tensor *of, uint32_t *found) {
     int32_t axis = given < 0 ? given + of->rank : given;
     *found = (uint32_t)axis;
@@ -50,6 +51,7 @@ static bool prepare_concatenation(preparation *at) {
     if (flat_u8_or(at->file, at->options, ACTIVATION, 0) != 0) return unsupported(at, "an activation in a concatenation");
     return settle(at, &output, axis, at->inputs.count, true);
 }
+#endif
 
 static void run_concatenation(const running *now) {
     const parts *it = now->settings;
@@ -63,6 +65,7 @@ static void run_concatenation(const running *now) {
     }
 }
 
+#ifndef ENGINE_STANDALONE
 static bool prepare_split(preparation *at) {
     tensor given, input;
     uint32_t axis;
@@ -72,6 +75,7 @@ static bool prepare_split(preparation *at) {
     if (!axis_of(at, constant_i32(at, &given, 0), &input, &axis)) return false;
     return settle(at, &input, axis, at->outputs.count, false);
 }
+#endif
 
 static void run_split(const running *now) {
     const parts *it = now->settings;

@@ -3,15 +3,25 @@
  * A kernel checks everything in `prepare`, once: types, shapes against each other, options. What it needs to know at running it
  * claims from the arena. `run` then trusts all of it and cannot fail. Numbers of operators, types and options' slots are those of
  * TensorFlow Lite's schema.fbs.
+ *
+ * Settings are plain numbers of fixed width, never pointers, and `run` does not write to them: `edgepipe export --as c` takes them
+ * from the engine of this machine and puts them into flash. What stands between `#ifndef ENGINE_STANDALONE` and its end is about
+ * loading, and is left out there.
  */
 #ifndef ENGINE_KERNEL_H
 #define ENGINE_KERNEL_H
 
+#include <stddef.h>
+
+#include "numbers.h"
+#ifndef ENGINE_STANDALONE
 #include "engine.h"
 #include "flat.h"
-#include "numbers.h"
+#endif
 
 #define LARGEST_RANK 6u
+
+#ifndef ENGINE_STANDALONE
 #define NO_DATA 0xffffffffu
 
 enum { TYPE_FLOAT32 = 0, TYPE_INT32 = 2, TYPE_INT8 = 9 };
@@ -82,9 +92,37 @@ bool is_constant(const tensor *of);
  * The first claim of a preparation becomes `settings`. */
 void *claim(preparation *at, uint32_t bytes);
 
+/* Have at least so many bytes of memory to work with in every run, aligned to 4, whatever was in them before: all steps share it. */
+void want_scratch(preparation *at, uint32_t bytes);
+
 /* The bytes of an input or an output; NULL for an optional input that is not there. */
 const void *input_bytes(const running *now, uint32_t index);
 void *output_bytes(const running *now, uint32_t index);
+void *scratch_bytes(const running *now);
+#else
+/* An operator that is running: its settings, its tensors, and memory to work with. */
+typedef struct {
+    const void *settings;
+    const void *const *inputs;
+    void *const *outputs;
+    void *scratch;
+    uint32_t input_count;
+    uint32_t output_count;
+} running;
+
+/* NULL for an optional input that is not there. */
+static inline const void *input_bytes(const running *now, uint32_t index) {
+    return index < now->input_count ? now->inputs[index] : NULL;
+}
+
+static inline void *output_bytes(const running *now, uint32_t index) {
+    return now->outputs[index];
+}
+
+static inline void *scratch_bytes(const running *now) {
+    return now->scratch;
+}
+#endif
 
 /* A little-endian int32 that need not be aligned: biases stand in the file as they are. */
 static inline int32_t read_i32(const uint8_t *from) {
@@ -93,6 +131,8 @@ static inline int32_t read_i32(const uint8_t *from) {
     return value;
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a .tflite is read in place: little-endian machines only");
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "a .tflite is read in place: little-endian machines only"
+#endif
 
 #endif

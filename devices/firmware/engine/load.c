@@ -55,6 +55,10 @@ void *claim(preparation *at, uint32_t bytes) {
     return NULL;
 }
 
+void want_scratch(preparation *at, uint32_t bytes) {
+    if (bytes > at->into->scratch_bytes) at->into->scratch_bytes = bytes;
+}
+
 static bool check_tensor(preparation *at, uint32_t index) {
     tensor found;
     tensor_record *record = &tensors_of(at->into)[index];
@@ -199,8 +203,11 @@ static bool load_model(preparation *at) {
     if (flat_i32_or(file, model, MODEL_VERSION, 0) != 3) return damaged(at, "not version 3 of the schema");
     if (graphs.count != 1) return unsupported(at, "more than one graph, or none");
     uint32_t needed = 0;
+    engine *it = at->into;
     if (!load_graph(at, model, flat_element(file, graphs, 0)) || !whole(at)) return false;
-    return plan_activations(at->into, &needed) || too_small(at, needed);
+    it->scratch = take(it, it->scratch_bytes);
+    it->activations = it->used_bytes;
+    return plan_activations(it, &needed) || too_small(at, needed);
 }
 
 engine *engine_load(const void *model, uint32_t model_bytes, void *arena, uint32_t arena_bytes, engine_clock clock, engine_error *error) {

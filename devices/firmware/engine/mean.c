@@ -12,6 +12,7 @@ typedef struct {
     factor by;
 } mean;
 
+#ifndef ENGINE_STANDALONE
 /* Which of the six axes are averaged: a bit each. Negative axes count from the end. */
 static bool reduced_axes(preparation *at, const tensor *input, uint32_t *found) {
     tensor axes;
@@ -60,6 +61,7 @@ static bool prepare(preparation *at) {
     it->zero_point = output.zero_point;
     return true;
 }
+#endif
 
 static int32_t sum_from(const walk *along, const int8_t *first) {
     walker now = walk_start(along);

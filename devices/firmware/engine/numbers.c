@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#ifndef ENGINE_STANDALONE
 /* The double's own bits hold both parts: real = 1.f * 2^(e - 1023) = 0.1f * 2^(e - 1022). The 53 bits of 0.1f are rounded half up
  * to 31; TensorFlow Lite's QuantizeMultiplier says the same with frexp and round, and takes what is below 2^-32 for 0. */
 bool factor_of(double real, factor *found) {
@@ -22,6 +23,7 @@ bool factor_of(double real, factor *found) {
     found->shift = vanishes ? 0 : shift;
     return shift <= 30;
 }
+#endif
 
 int32_t scale_up(int32_t value, int32_t multiplier, int32_t shift) {
     return high_product(shift_left(value, shift), multiplier);
@@ -34,6 +36,7 @@ bool round_into(double real, bounds limits, int32_t *found) {
     return fits;
 }
 
+#ifndef ENGINE_STANDALONE
 /* The limit's place on the output's scale, in single precision as in TensorFlow Lite's CalculateActivationRangeQuantized. */
 static bool place_of(float limit, float scale, int32_t zero_point, int32_t *found) {
     const bounds room = {-(1 << 30), 1 << 30};
@@ -54,3 +57,4 @@ bool activation_bounds(uint8_t activation, float scale, int32_t zero_point, boun
     found->high = high > 127 ? 127 : high;
     return true;
 }
+#endif

@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-_Static_assert(-1 >> 1 == -1, "right shifts of negative numbers must keep the sign");
+#if -1 >> 1 != -1
+#error "right shifts of negative numbers must keep the sign"
+#endif
 
 typedef struct {
     int32_t multiplier;
@@ -22,15 +24,17 @@ typedef struct {
     int32_t high;
 } bounds;
 
+#ifndef ENGINE_STANDALONE
 /* Turn a real factor into fixed point; false where it is negative, infinite, not a number, or 2^30 and more. Below 2^-32: 0. */
 bool factor_of(double real, factor *found);
-
-/* Round half away from zero; false where the result is outside `limits`. */
-bool round_into(double real, bounds limits, int32_t *found);
 
 /* What an int8 output may be after a fused activation (ActivationFunctionType: 0 none, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6);
  * false for other activations, or where the limit cannot be told in 32 bits. */
 bool activation_bounds(uint8_t activation, float scale, int32_t zero_point, bounds *found);
+#endif
+
+/* Round half away from zero; false where the result is outside `limits`. */
+bool round_into(double real, bounds limits, int32_t *found);
 
 static inline int32_t wrap_add(int32_t a, int32_t b) {
     return (int32_t)((uint32_t)a + (uint32_t)b);

@@ -11,6 +11,7 @@ typedef struct {
     int32_t fill;
 } pad;
 
+#ifndef ENGINE_STANDALONE
 static bool place_inside(preparation *at, const tensor *input, const tensor *output, walk *found) {
     tensor widths;
     if (!input_tensor(at, 1, &widths)) return false;
@@ -52,6 +53,7 @@ static bool prepare_given(preparation *at) {
     if (!same) return unsupported(at, "the number to fill with must be one int8 on the output's scale");
     return claim_pad(at) != NULL;
 }
+#endif
 
 static void fill(const running *now, int32_t with) {
     const pad *it = now->settings;

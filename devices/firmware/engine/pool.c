@@ -13,6 +13,7 @@ typedef struct {
     bounds limits;
 } pool;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, output;
     window over;
@@ -34,6 +35,7 @@ static bool prepare(preparation *at) {
     uint8_t activation = flat_u8_or(file, at->options, ACTIVATION, 0);
     return activation_bounds(activation, output.scale, output.zero_point, &it->limits) || unsupported(at, "an unknown activation");
 }
+#endif
 
 /* The mean is rounded half away from zero. */
 static int32_t average(const pool *it, const int8_t *channel, taps down, taps across) {

@@ -12,6 +12,7 @@ typedef struct {
     int32_t zero_point;
 } affine;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare_affine(preparation *at, const tensor *input, const tensor *output, const tensor *integers) {
     if (input->elements != output->elements || integers->scale <= 0) return unsupported(at, "sizes that differ, or no scale");
     affine *it = claim(at, sizeof(affine));
@@ -30,6 +31,7 @@ static bool prepare_quantize(preparation *at) {
     if (input.type != TYPE_FLOAT32) return unsupported(at, "the input must be float32 or int8");
     return prepare_affine(at, &input, &output, &output);
 }
+#endif
 
 /* Rounded half away from zero; what does not fit goes to the nearer end, what is not a number to the lower one. */
 static int8_t quantized(const affine *it, float value) {
@@ -55,12 +57,14 @@ static void run_quantize(const running *now) {
     }
 }
 
+#ifndef ENGINE_STANDALONE
 static bool prepare_dequantize(preparation *at) {
     tensor input, output;
     if (!input_tensor(at, 0, &input) || !output_tensor(at, 0, &output)) return false;
     if (input.type != TYPE_INT8 || output.type != TYPE_FLOAT32) return unsupported(at, "from int8 to float32 only");
     return prepare_affine(at, &input, &output, &input);
 }
+#endif
 
 static void run_dequantize(const running *now) {
     const affine *it = now->settings;

@@ -10,6 +10,7 @@ typedef struct {
     uint32_t element_bytes;
 } rearrangement;
 
+#ifndef ENGINE_STANDALONE
 static bool pair(preparation *at, tensor *input, tensor *output) {
     if (!input_tensor(at, 0, input) || !output_tensor(at, 0, output)) return false;
     return input->type == output->type || unsupported(at, "input and output differ in type");
@@ -118,6 +119,7 @@ static bool prepare_strided_slice(preparation *at) {
     }
     return settle(at, &input, &output, &along);
 }
+#endif
 
 static void run(const running *now) {
     const rearrangement *it = now->settings;

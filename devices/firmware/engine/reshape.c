@@ -7,6 +7,7 @@ typedef struct {
     uint32_t bytes;
 } reshape;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, output;
     if (!input_tensor(at, 0, &input) || !output_tensor(at, 0, &output)) return false;
@@ -16,6 +17,7 @@ static bool prepare(preparation *at) {
     it->bytes = input.bytes;
     return true;
 }
+#endif
 
 static void run(const running *now) {
     const reshape *it = now->settings;

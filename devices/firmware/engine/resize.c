@@ -17,6 +17,7 @@ typedef struct {
     bool half_pixel_centers;
 } resize;
 
+#ifndef ENGINE_STANDALONE
 static bool prepare(preparation *at) {
     tensor input, output;
     if (!input_tensor(at, 0, &input) || !output_tensor(at, 0, &output)) return false;
@@ -35,6 +36,7 @@ static bool prepare(preparation *at) {
     it->half_pixel_centers = flat_u8_or(at->file, at->options, HALF_PIXEL_CENTERS, 0) != 0;
     return true;
 }
+#endif
 
 /* In single precision, as TensorFlow Lite's GetNearestNeighbor. */
 static int32_t nearest(const resize *it, int32_t position, int32_t in_size, int32_t size) {

@@ -14,6 +14,7 @@ typedef struct {
     int32_t lowest; /* differences below this are taken for e^-infinity */
 } softmax;
 
+#ifndef ENGINE_STANDALONE
 /* Differences become Q5: times beta * scale * 2^26, at most 2^31 - 1. The lowest difference that stays inside Q5 is
  * -floor(31 * 2^26 / 2^shift) (TensorFlow Lite's PreprocessSoftmaxScaling and CalculateInputRadius). */
 static bool scaling_of(preparation *at, const tensor *input, float beta, softmax *it) {
@@ -46,6 +47,7 @@ static bool prepare(preparation *at) {
     it->rows = (int32_t)input.elements / it->columns;
     return scaling_of(at, &input, flat_f32_or(at->file, at->options, BETA, 0.0f), it);
 }
+#endif
 
 static int32_t exp_of(const softmax *it, int32_t difference) {
     return exp_q5(high_product(shift_left(difference, it->shift), it->multiplier));

@@ -59,6 +59,9 @@ struct engine {
     flat_vector outputs;
     uint32_t tensor_count;
     uint32_t step_count;
+    uint32_t activations; /* where they begin */
+    uint32_t scratch;
+    uint32_t scratch_bytes;
 };
 
 static inline tensor_record *tensors_of(const engine *it) {

@@ -5,15 +5,18 @@
 #include <stddef.h>
 
 #include "kernels.h"
-#include "curves.h"
 #include "unary.h"
-
-static const bounds INT8 = {-128, 127};
+#ifndef ENGINE_STANDALONE
+#include "curves.h"
+#endif
 
 typedef struct {
     uint32_t count;
     int8_t answers[256];
 } lookup;
+
+#ifndef ENGINE_STANDALONE
+static const bounds INT8 = {-128, 127};
 
 static lookup *claim_lookup(preparation *at, tensor *input, tensor *output) {
     if (!int8_pair(at, input, output)) return NULL;
@@ -29,6 +32,7 @@ static lookup *claim_lookup(preparation *at, tensor *input, tensor *output) {
 static bool factors_of(preparation *at, double real, factor *found) {
     return factor_of(real, found) || unsupported(at, "scales too far apart: a factor of 2^30 and more, or a negative one");
 }
+#endif
 
 static void run(const running *now) {
     const lookup *it = now->settings;
@@ -37,6 +41,7 @@ static void run(const running *now) {
     for (uint32_t index = 0; index < it->count; index++) output[index] = it->answers[input[index] + 128];
 }
 
+#ifndef ENGINE_STANDALONE
 /* Above and below zero by factors of their own, between the limits. */
 static void fill_rescaled(lookup *it, const tensor *input, const tensor *output, factor above, factor below, bounds limits) {
     for (int32_t value = -128; value < 128; value++) {
@@ -54,11 +59,13 @@ bool prepare_requantize(preparation *at) {
     fill_rescaled(it, &input, &output, same, same, INT8);
     return true;
 }
+#endif
 
 void run_requantize(const running *now) {
     run(now);
 }
 
+#ifndef ENGINE_STANDALONE
 static bool prepare_relu(preparation *at) {
     tensor input, output;
     factor same;
@@ -174,6 +181,7 @@ static bool prepare_hard_swish(preparation *at) {
     }
     return true;
 }
+#endif
 
 const kernel HARD_SWISH = {{"HARD_SWISH", 117, 1, 1}, prepare_hard_swish, run};
 const kernel LEAKY_RELU = {{"LEAKY_RELU", 98, 1, 2}, prepare_leaky_relu, run};

@@ -4,7 +4,9 @@
 
 #include "kernel.h"
 
+#ifndef ENGINE_STANDALONE
 bool prepare_requantize(preparation *at);
+#endif
 void run_requantize(const running *now);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#ifndef ENGINE_STANDALONE
 walk walk_through(const tensor *of) {
     walk found;
     int32_t step = 1;
@@ -27,6 +28,7 @@ bool walk_repeated(const tensor *of, const tensor *over, walk *found) {
     }
     return true;
 }
+#endif
 
 walker walk_start(const walk *along) {
     walker now;

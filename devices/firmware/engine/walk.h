@@ -17,11 +17,13 @@ typedef struct {
     int32_t index[LARGEST_RANK];
 } walker;
 
+#ifndef ENGINE_STANDALONE
 /* The walk through a tensor as it is stored, its shape aligned to the right end of six axes. Steps count elements. */
 walk walk_through(const tensor *of);
 
 /* The walk through `of` that repeats it over the shape of `over`: steps of 0 along axes of size 1. False where shapes do not fit. */
 bool walk_repeated(const tensor *of, const tensor *over, walk *found);
+#endif
 
 walker walk_start(const walk *along);
 

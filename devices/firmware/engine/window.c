@@ -1,6 +1,7 @@
 /* Sizes and paddings of sliding windows, as TensorFlow defines SAME and VALID. */
 #include "window.h"
 
+#ifndef ENGINE_STANDALONE
 static bool small(int32_t value) {
     return value >= 1 && value <= INT16_MAX;
 }
@@ -41,3 +42,4 @@ bool window_of(preparation *at, const window_options *options, const tensor *inp
     return span_of(at, options, 0, input->dims[1], output->dims[1], &found->y) &&
            span_of(at, options, 1, input->dims[2], output->dims[2], &found->x);
 }
+#endif

@@ -32,6 +32,7 @@ typedef struct {
     int32_t end;
 } taps;
 
+#ifndef ENGINE_STANDALONE
 /* What the options of an operator say of its window; slots of the schema differ between operators. */
 typedef struct {
     uint8_t padding;
@@ -45,6 +46,7 @@ window_options filter_window(preparation *at, const tensor *weights, uint32_t di
 
 /* Check the window against both pictures (batch, height, width, channels); false (and refused) where they do not agree. */
 bool window_of(preparation *at, const window_options *options, const tensor *input, const tensor *output, window *found);
+#endif
 
 static inline taps taps_at(const span *along, int32_t position) {
     int32_t start = position * along->stride - along->padding;
