@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from edgepipe.devices.connect import connect
 from edgepipe.devices.inventory import DeviceEntry, LocalLink
@@ -17,17 +19,25 @@ from edgepipe.devices.validity import Judgement, judge
 from edgepipe.errors import InfrastructureError, Interrupted, ModelRejected
 from edgepipe.events import Advance, unheard
 from edgepipe.facts import ModelFacts
-from edgepipe.records import Accuracy, Block, DeviceIdentity, RunOutcome, RunRecord, RuntimeIdentity
+from edgepipe.records import Accuracy, Block, Capabilities, DeviceIdentity, MemoryUse, RunOutcome, RunRecord, RuntimeIdentity
 from edgepipe.version import VERSION
 
+UNKNOWN = "unknown"
 COOL_BELOW_C = 70.0  # 10 degrees before a Raspberry Pi slows down
+
+
+Fits: TypeAlias = Callable[[Capabilities], None]  # raises ModelRejected for a board that offers less than a model needs
+
+
+def anything(_offered: Capabilities) -> None:
+    """Let any model go to any board."""
 
 
 class Session:
     """Holds a board for the length of a `with`; entering raises DeviceBusy, DeviceUnreachable, or Interrupted after `stop`."""
 
-    def __init__(self, entry: DeviceEntry, *, board: Board | None = None, stop: Stop | None = None) -> None:
-        self._entry, self._stop, self._held = entry, stop or Stop(), ExitStack()
+    def __init__(self, entry: DeviceEntry, *, board: Board | None = None, stop: Stop | None = None, fits: Fits = anything) -> None:
+        self._entry, self._stop, self._fits, self._held = entry, stop or Stop(), fits, ExitStack()
         self.board = board or connect(entry)
         self.identity = unidentified(entry)
 
@@ -42,6 +52,13 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         self._held.close()
+
+    def push(self, model: Path, sha256: str) -> Capabilities:
+        """Bring a model and return what the board offers. Raises ModelRejected, with nothing sent, where it does not fit there."""
+        offered = self.board.capabilities()
+        self._fits(offered)
+        self.board.push(model, sha256)
+        return offered
 
     def bench(
         self,
@@ -59,13 +76,13 @@ class Session:
         says; `cool_longest_s` is for all blocks together. One that is stopped keeps the blocks that it has, as `infra`; without any
         it raises Interrupted.
         """
-        started, taken = now(), list[Block]()
+        started, taken, offered = now(), list[Block](), Capabilities()
         runtime, conditions = _unasked(options), wished(self._entry, conditions)
         blocks = 1 if self.identity.counts_instructions else blocks  # exact counts: one boot says all (METHODS §1)
         try:
             runtime = self.board.runtime(options)
             advance(0, "sending the model")
-            self.board.push(model, facts.sha256)
+            offered = self.push(model, facts.sha256)
             for index in range(blocks):
                 advance(index, _shown(taken))
                 request = BlockRequest(index=index, options=options, conditions=conditions)
@@ -83,7 +100,17 @@ class Session:
                 raise
             reason = f"stopped after {len(taken)} of {blocks} blocks"
             judgement = Judgement(outcome=RunOutcome.INFRA, reason=reason, blocks=tuple(taken))
-        return run_record("bench", model, facts, self.identity, runtime, judgement, started_utc=started)
+        record = run_record("bench", model, facts, self.identity, runtime, judgement, started_utc=started)
+        return replace(record, memory=_memory(offered, taken)) if self._entry.board == "mcu" else record
+
+
+def _memory(offered: Capabilities, taken: Sequence[Block]) -> MemoryUse:
+    return MemoryUse(
+        model_room_bytes=offered.model_bytes,
+        slot_room_bytes=offered.flash_bytes,
+        arena_bytes=taken[-1].model_memory_bytes if taken else None,
+        arena_room_bytes=offered.arena_bytes,
+    )
 
 
 def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
@@ -96,8 +123,8 @@ def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
 
 def unidentified(entry: DeviceEntry) -> DeviceIdentity:
     """Return what is known of a board that did not say who it is."""
-    unknown = dict.fromkeys(("serial", "arch", "cpu", "os"), "unknown")
-    return DeviceIdentity(name=entry.name, board=entry.board, emulated=entry.is_virtual, **unknown)
+    identity = DeviceIdentity(name=entry.name, board=entry.board, serial=UNKNOWN, arch=UNKNOWN, cpu=UNKNOWN, os=UNKNOWN)
+    return replace(identity, emulated=entry.is_virtual)
 
 
 def failed(

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgepipe.devices.answers import KeptAnswers
 from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.protocols import RunOptions
-from edgepipe.devices.session import Session, unidentified
+from edgepipe.devices.session import Fits, Session, anything, unidentified
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted
 from edgepipe.events import Advance
@@ -59,9 +59,10 @@ class Stream:
         stop: Stop,
         advance: Advance,
         waits_s: Sequence[float] = WAITS_S,
+        fits: Fits = anything,
     ) -> None:
         self._entry, self._model, self._facts, self._questions = entry, model, facts, questions
-        self._options, self._stop, self._advance, self._waits_s = options, stop, advance, waits_s
+        self._options, self._stop, self._advance, self._waits_s, self._fits = options, stop, advance, waits_s, fits
         self.identity = unidentified(entry)
         self._kept: KeptAnswers | None = None
         self._who: tuple[DeviceIdentity, RuntimeIdentity] | None = None
@@ -108,11 +109,11 @@ class Stream:
 
     def _attempt(self) -> None:
         """Ask what was not answered yet."""
-        with Session(self._entry, stop=self._stop) as session:
+        with Session(self._entry, stop=self._stop, fits=self._fits) as session:
             board, self.identity, self._reached = session.board, session.identity, True
             runtime = board.runtime(self._options)
             kept = self._begin(session.identity, runtime)
-            board.push(self._model, self._facts.sha256)
+            session.push(self._model, self._facts.sha256)
             self._advance(len(kept))
             for prediction in board.predict(self._facts.sha256, self._questions.since(len(kept)), self._options):
                 kept.add(prediction.outputs)

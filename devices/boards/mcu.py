@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 from typing import Protocol
 
 from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
@@ -123,12 +123,19 @@ class McuBoard:
             cpu=info.words("cpu"),
             os=f"edgepipe firmware {info.words('build')} on {board}",
             emulated=self._emulated or info.count("emulated") != 0,
+            tick_hz=self.clock_hz,
         )
 
     def capabilities(self) -> Capabilities:
         """Return what the firmware says that it has room for and can run."""
         info = self._open().info
-        return Capabilities(ops=dict(info.operators), arena_bytes=info.count("arena_bytes"), open_shapes=False)
+        return Capabilities(
+            ops=dict(info.operators),
+            flash_bytes=int(info.values.get("slot_bytes", "0")) or None,
+            model_bytes=info.count("model_bytes"),
+            arena_bytes=info.count("arena_bytes"),
+            open_shapes=False,
+        )
 
     def runtime(self, options: RunOptions) -> RuntimeIdentity:
         """Return the engine in the firmware: there is one, whatever is asked for."""
@@ -171,6 +178,8 @@ class McuBoard:
             stride=stride,
             samples_ns_zlib=packed,
             median_ns=float(median(samples)),
+            ticks=median_low(ticks),
+            step_ticks=tuple(step.ticks for step in self.steps()),
             model_memory_bytes=loaded.arena_bytes,
             output_sha256=hashlib.sha256(b"".join(outputs)).hexdigest(),
             artefact_sha256=sha256,

@@ -153,6 +153,9 @@ def _memory(needed: Requirements, offered: Capabilities) -> Iterator[Problem]:
     if offered.flash_bytes is not None and needed.flash_bytes > offered.flash_bytes:
         fix = "Quantise to int8, or make the largest layer smaller."
         yield Problem(where="flash", reason=_excess(needed.flash_bytes, offered.flash_bytes), fix=fix)
+    if offered.model_bytes is not None and needed.flash_bytes > offered.model_bytes:
+        fix = "Quantise to int8, or make the largest layer smaller; or `edgepipe export` it, to be read from flash."
+        yield Problem(where="RAM for the file", reason=_excess(needed.flash_bytes, offered.model_bytes), fix=fix)
     if offered.arena_bytes is not None and needed.arena_bytes is not None and needed.arena_bytes > offered.arena_bytes:
         fix = "Make the largest activations smaller: stride or pool earlier, use fewer channels."
         yield Problem(where="arena", reason=_excess(needed.arena_bytes, offered.arena_bytes), fix=fix)

@@ -83,6 +83,7 @@ class Capabilities:
     dtypes: tuple[str, ...] | None = None
     ops: dict[str, int] | None = None
     flash_bytes: int | None = None
+    model_bytes: int | None = None  # of RAM, for a file that is sent there to be measured
     arena_bytes: int | None = None
     open_shapes: bool = True
 
@@ -121,6 +122,7 @@ class DeviceIdentity:
     os: str
     agent_sha256: str | None = None
     emulated: bool = False
+    tick_hz: int | None = None  # of the counter that a microcontroller's times are taken with
 
     @property
     def counts_instructions(self) -> bool:
@@ -157,6 +159,7 @@ class Block:
 
     `samples_ns_zlib` is base64 of zlib of little-endian uint32 nanoseconds, every `stride`-th of `invocations` timed ones.
     `cooled_s` is what the board waited before it to be cool enough, `delegate_ns` how long an Edge TPU's delegate took to load.
+    A microcontroller counts: `ticks` is the median, `step_ticks` are those of each operator in the last invocation, in their order.
     """
 
     index: int
@@ -172,12 +175,29 @@ class Block:
     stride: int = 1
     samples_ns_zlib: str = ""
     median_ns: float | None = None
+    ticks: int | None = None
+    step_ticks: tuple[int, ...] = ()
     peak_memory_bytes: int | None = None
     model_memory_bytes: int | None = None
     output_sha256: str | None = None
     artefact_sha256: str | None = None
     before: Snapshot = Snapshot()
     after: Snapshot = Snapshot()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryUse:
+    """What a model takes of a microcontroller's memory, and what there is for it, in bytes; None: not known, or not there.
+
+    A file that is measured stands in `model_room_bytes` of RAM, a deployed one in `slot_room_bytes` of flash. The engine took
+    `arena_bytes` of `arena_room_bytes`; `host_arena_bytes` is the smallest arena that TFLite Micro runs in on this machine.
+    """
+
+    model_room_bytes: int | None = None
+    slot_room_bytes: int | None = None
+    arena_bytes: int | None = None
+    arena_room_bytes: int | None = None
+    host_arena_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +252,7 @@ class RunRecord:
     blocks: tuple[Block, ...] = ()
     accuracy: Accuracy | None = None
     energy: Energy | None = None
+    memory: MemoryUse | None = None
     facts: ModelFacts | None = None
     tpu_mac_share: float | None = None
     edgepipe_version: str = ""

@@ -20,11 +20,16 @@ import pytest
 
 from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.inventory import DeviceEntry, SerialLink
 from edgepipe.devices.protocols import BlockRequest, RunOptions
+from edgepipe.devices.session import Session
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial import SerialTransport
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, InventoryError, ModelRejected
+from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import RunOutcome, unpack_samples_ns
+from edgepipe.workflows.preflight import fits
+from tests.firmware.graph import Graph
 from tests.firmware.host_board import firmware
 from tests.firmware.tflm import Case, answers
 
@@ -92,14 +97,14 @@ def emulated(machine: str, folder: Path) -> McuBoard:
 def test_an_emulated_core_answers_as_tflite_micro_does_bit_for_bit(
     machine: str, reals: dict[str, Real], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    real = reals["kws_ref_model.tflite"]
     with closing(emulated(machine, tmp_path_factory.getbasetemp() / "firmware")) as board:
         board.open()
         assert board.identify().counts_instructions
-        board.push(real.path, real.sha256)
-        (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
-        assert prediction.outputs == (real.answer,)
-        assert all(step.ticks for step in board.steps())
+        for real in reals.values():
+            board.push(real.path, real.sha256)
+            (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
+            assert prediction.outputs == (real.answer,)
+            assert all(step.ticks for step in board.steps())
 
 
 def test_an_emulated_block_takes_the_same_ticks_after_a_reset_that_keeps_the_model(
@@ -165,6 +170,23 @@ def test_a_model_that_the_engine_refuses_is_the_models_fault(host: McuBoard, tmp
     host.open()
     with pytest.raises(ModelRejected, match="m4 cannot run the model"):
         host.push(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_model_that_does_not_fit_is_refused_before_a_byte_of_it_is_sent(host: McuBoard, tmp_path: Path) -> None:
+    graph = Graph(np.random.default_rng(0))
+    source = graph.input((1, 200_000))
+    wide = graph.tensor((1, 200_000))
+    graph.step("ADD", [source, source], [wide], of="AddOptions", fusedActivationFunction=0)
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(graph.finish([wide]))
+    _, facts = read_model(path)
+    entry = DeviceEntry(name="m4", board="mcu", target="mcu", transport=SerialLink(by_id="usb-board"))
+    with Session(entry, board=host, fits=fits(path, facts, entry)) as session:
+        record = session.bench(path, facts, blocks=1)
+        assert record.outcome is RunOutcome.REJECTED
+        assert "400,000 bytes, 137,856 more than the 262,144 allowed" in record.reason
+        with pytest.raises(InfrastructureError, match="m4 has no model"):  # it would be refused as unfit had it been sent
+            host.measure(facts.sha256, QUICK)
 
 
 def test_what_is_not_there_is_said(host: McuBoard, tmp_path: Path) -> None:

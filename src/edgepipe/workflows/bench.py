@@ -11,13 +11,15 @@ from edgepipe.devices.protocols import Conditions, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.session import Session, failed, unidentified
 from edgepipe.devices.stopping import Stop
-from edgepipe.errors import InfrastructureError, UsageError
+from edgepipe.errors import InfrastructureError, ModelRejected, UsageError
 from edgepipe.events import Emit, Note
 from edgepipe.facts import ModelFacts
+from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.inspect.edgetpu_share import mac_share
 from edgepipe.pipeline.inspect.flatbuffer import read_model
-from edgepipe.records import RunOutcome, RunRecord
+from edgepipe.records import MemoryUse, RunOutcome, RunRecord
 from edgepipe.workflows.placing import place
+from edgepipe.workflows.preflight import fits
 from edgepipe.workflows.side_by_side import drop, line, side_by_side
 
 
@@ -73,7 +75,7 @@ class _Task:
         model, facts, options = self.model, self.facts, self.options
         with line(self.emit, f"bench {model.name} on {entry.name}", self.blocks, "blocks") as shown:
             try:
-                with Session(entry, stop=stop) as session:
+                with Session(entry, stop=stop, fits=fits(model, facts, entry)) as session:
                     record = session.bench(
                         model, facts, blocks=self.blocks, options=options, conditions=self.conditions, advance=shown
                     )
@@ -83,7 +85,16 @@ class _Task:
             unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
             if unsteady:
                 self.emit(Note(text=unsteady, warning=True))
-            return replace(record, tpu_mac_share=self.tpu_mac_share)
+            return replace(record, tpu_mac_share=self.tpu_mac_share, memory=self._memory(record))
+
+    def _memory(self, record: RunRecord) -> MemoryUse | None:
+        """Return a microcontroller's memory with what TFLite Micro takes of this machine's, where that is installed."""
+        if record.memory is None or record.outcome is not RunOutcome.OK or not has_tflm():
+            return record.memory
+        try:
+            return replace(record.memory, host_arena_bytes=find_arena(self.model).smallest_bytes)
+        except ModelRejected:  # the board's engine is another one, and takes it
+            return record.memory
 
 
 def _unsteady(record: RunRecord) -> str:

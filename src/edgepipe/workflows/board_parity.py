@@ -27,6 +27,7 @@ from edgepipe.reports.summary import runtime_words
 from edgepipe.workflows.evaluate import went_on
 from edgepipe.workflows.parity import Inputs, asked, took
 from edgepipe.workflows.placing import AUTO, place
+from edgepipe.workflows.preflight import fits
 from edgepipe.workflows.side_by_side import line, side_by_side
 
 Array = NDArray[np.generic]
@@ -87,7 +88,8 @@ class _Exam:
         rows = self.question.samples
         questions = Questions(sha256=_sha256(rows), count=len(rows), since=lambda start: ((row.tobytes(),) for row in rows[start:]))
         with line(self.emit, f"answers of {entry.name}", len(rows), "samples") as shown:
-            stream = Stream(entry, self.model, self.facts, questions, options=self.options, stop=stop, advance=shown)
+            check = fits(self.model, self.facts, entry)
+            stream = Stream(entry, self.model, self.facts, questions, options=self.options, stop=stop, advance=shown, fits=check)
             try:
                 with stream.answered() as answered:
                     found = BoardAnswers(

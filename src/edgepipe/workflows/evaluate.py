@@ -23,6 +23,7 @@ from edgepipe.pipeline.inspect.parity.inputs import drawn
 from edgepipe.records import RunOutcome, RunRecord
 from edgepipe.workflows.bench import became
 from edgepipe.workflows.placing import place
+from edgepipe.workflows.preflight import fits
 from edgepipe.workflows.side_by_side import Line, drop, line, side_by_side
 
 
@@ -97,7 +98,8 @@ class _Exam:
         return line(self._emit, f"evaluate {self._model.name} on {entry.name}", self._dataset.samples, "samples")
 
     def _stream(self, entry: DeviceEntry, stop: Stop, shown: Line) -> Stream:
-        return Stream(entry, self._model, self.facts, self._questions, options=self._options, stop=stop, advance=shown)
+        check = fits(self._model, self.facts, entry)
+        return Stream(entry, self._model, self.facts, self._questions, options=self._options, stop=stop, advance=shown, fits=check)
 
     def _scored(self, stream: Stream, shown: Line) -> RunRecord:
         started = now()
