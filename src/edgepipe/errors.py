@@ -18,6 +18,7 @@
     │   ├── StorageError        4   disk full, no permission
     │   ├── DeviceUnreachable   4
     │   ├── HostKeyRefused      4   another machine than the one that was pinned
+    │   ├── WrongBoard          4   another microcontroller than the one that was meant
     │   ├── RuntimeMissing      4   nothing on the board runs the model
     │   ├── DelegateFailed      4   an Edge TPU that is not there, or does not work
     │   └── DeviceBusy          4
@@ -186,6 +187,13 @@ class HostKeyRefused(InfrastructureError):
 
     slug = "host-key-refused"
     hint = "Compare the fingerprint at the board itself before the inventory's host_key is changed."
+
+
+class WrongBoard(InfrastructureError):
+    """Another microcontroller than the one that was meant answers, or might be taken for it."""
+
+    slug = "wrong-board"
+    hint = "Compare the inventory's entry with the board at hand: its line, its probe, its board_id."
 
 
 class RuntimeMissing(InfrastructureError):
