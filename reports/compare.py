@@ -89,6 +89,7 @@ def _compare_runs(a: RunRecord, b: RunRecord, control: tuple[RunRecord, RunRecor
         _same_key({"control model": control[0].artefact_sha256}, {"control model": control[1].artefact_sha256})
     found = [
         _exact("size", a.model_bytes, b.model_bytes),
+        _exact("arena", _arena(a), _arena(b)),
         _latency(a, b, control),
         _accuracy(a.accuracy, b.accuracy),
         _energy(a, b),
@@ -158,6 +159,10 @@ def _exact(name: str, a: float | None, b: float | None) -> Quantity | None:
     verdict = Verdict.PASS if a == b else Verdict.IMPROVED if b < a else Verdict.REGRESSED
     change = f"{words.signed(100 * (b / a - 1))} %" if a else words.DASH
     return Quantity(name=name, a=f"{words.whole(a)} B", b=f"{words.whole(b)} B", change=change, verdict=verdict, reason="exact")
+
+
+def _arena(run: RunRecord) -> int | None:
+    return run.memory.arena_bytes if run.memory else None
 
 
 def _latency(a: RunRecord, b: RunRecord, control: tuple[RunRecord, RunRecord] | None) -> Quantity | None:

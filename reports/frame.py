@@ -14,6 +14,7 @@ _NONE = Block(index=0, outcome=RunOutcome.OK)
 INTEGERS = (
     *("model_bytes", "threads", "block", "warmup_invocations", "invocations"),
     *("peak_memory_bytes", "model_memory_bytes", "accuracy_samples"),
+    *("ticks", "tick_hz", "arena_room_bytes", "host_arena_bytes"),
 )
 
 
@@ -51,6 +52,9 @@ _RUN_COLUMNS: dict[str, Callable[[RunRecord], Cell]] = {
     "accuracy_metric": lambda run: run.accuracy.metric if run.accuracy else None,
     "accuracy": lambda run: run.accuracy.value if run.accuracy else None,
     "accuracy_samples": lambda run: run.accuracy.samples if run.accuracy else None,
+    "tick_hz": lambda run: run.device.tick_hz,
+    "arena_room_bytes": lambda run: run.memory.arena_room_bytes if run.memory else None,
+    "host_arena_bytes": lambda run: run.memory.host_arena_bytes if run.memory else None,
     "energy_uj": lambda run: run.energy.energy_uj if run.energy else None,
     "energy_uncertainty_uj_k2": lambda run: run.energy.uncertainty_uj_k2 if run.energy else None,
     "energy_method": lambda run: run.energy.method if run.energy else None,
@@ -67,6 +71,7 @@ def _block(block: Block | None) -> dict[str, Cell]:
         "load_us": _us(known.load_ns),
         "first_us": _us(known.first_ns),
         "median_us": _us(known.median_ns),
+        "ticks": known.ticks,
         "p90_us": _us(figures.p90_ns),
         "p99_us": _us(figures.p99_ns),
         "min_us": _us(figures.min_ns),

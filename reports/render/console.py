@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgepipe.records import CompressionRecord, GateResult, RunOutcome, RunRecord, Verdict
-from edgepipe.reports import ledger, summary, words
+from edgepipe.reports import chip, ledger, summary, words
 from edgepipe.reports.compare import Comparison
 
 STYLES = {
@@ -158,10 +158,34 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
     )
     answers = [told for record in records if (told := summary.accuracy_words(record))]
     answers += [f"{record.artefact_name}: {share}" for record in timed if (share := summary.edge_tpu_words(record))]
+    answers += [f"{record.artefact_name} on {record.device.name}: {line}" for record in timed for line in chip.lines(record)]
     notes = (Text(f"  {line}", style="dim") for line in dict.fromkeys((*identities, *answers)))
-    return Group(*([table] if timed else []), *reasons, *notes)
+    counted = [chart for record in timed if (chart := _layers(record))]
+    return Group(*([table] if timed else []), *reasons, *notes, *(counted if len(counted) == 1 else []))
 
 
+def _layers(record: RunRecord) -> RenderableType | None:
+    """Return the slowest operators of a microcontroller's run as bars; None where they were not counted."""
+    shown, rest = chip.slowest(chip.steps(record), most=MOST_BARS)
+    if not shown:
+        return None
+    longest = max(step.ticks for step in shown)
+    style = "magenta" if record.device.emulated else "blue"
+    table = _table("layer", "operator", numbers=("ticks", "share"))
+    table.add_column("", no_wrap=True)
+    for step in (*shown, rest) if rest else shown:
+        name = Text(words.visible(words.short(step.name, 40)))
+        bar = Text(_bar(step.ticks / longest) if step.op else "", style)
+        table.add_row(name, step.op.lower(), words.whole(step.ticks), words.percent(step.share), bar)
+    return table
+
+
+def _bar(share: float) -> str:
+    eighths = round(8 * BAR_CELLS * share)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+MOST_BARS, BAR_CELLS = 16, 20
 TIMES = ("median", "p90", "MAD")
 REST = ("load", "first", "memory", "blocks", "outcome")
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edgepipe.records import CompressionRecord, LedgerRow, RunRecord
-from edgepipe.reports import ledger, summary, words
+from edgepipe.reports import chip, ledger, summary, words
 from edgepipe.reports.caveats import caveats
-from edgepipe.reports.render import charts, curves, layers
+from edgepipe.reports.render import charts, chips, curves, layers
 from edgepipe.version import VERSION
 
 FOLDER = Path(__file__).parent
+MOST_CHIPS = 6  # microcontrollers' runs whose operators are drawn
 MOST_RIDGES = 12  # measurements whose distributions are drawn; all of them stand in the table
 
 
@@ -24,7 +25,9 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.globals.update(words=words, charts=charts, curves=curves, layers=layers, ledger=ledger, summary=summary)
+    environment.globals.update(
+        words=words, charts=charts, chip=chip, chips=chips, curves=curves, layers=layers, ledger=ledger, summary=summary
+    )
     runs = ledger.named(runs, compressions)
     records: tuple[CompressionRecord | RunRecord, ...] = (*compressions, *runs)
     script = (FOLDER / "report.js").read_text(encoding="utf-8")
@@ -36,6 +39,7 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
         runs=timed,
         answers=[run for run in runs if run.accuracy],
         ridges=[(run, chart) for run in timed if (chart := charts.distribution(run))][:MOST_RIDGES],
+        counted=[run for run in timed if chip.steps(run) or chip.rooms(run)][:MOST_CHIPS],
         caveats=caveats(compressions, runs),
         versions=_versions(compressions, runs),
         figures=_figures,
