@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -38,20 +38,43 @@ class Region:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where an emulated board has its line, its LEDs, and the memory that stands for flash."""
+
+    uart: int
+    fpgaio: int
+    flash: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FirmwarePort:
-    """What the firmware is built with for one board: `folders` below devices/firmware/port, `package` is Debian's of `compiler`."""
+    """What the firmware is built with for one board: `folders` below devices/firmware/port, `package` is Debian's of `compiler`.
+
+    `hardware` is what the firmware calls its board, where that is not the port's name. With `sdk`, the board's own SDK builds it,
+    as the CMake project in the port's folder says.
+    """
 
     name: str
+    hardware: str = ""
     status: PortStatus
     folders: tuple[str, ...]
     compiler: str = "arm-none-eabi-gcc"
     package: str = "gcc-arm-none-eabi and libnewlib-arm-none-eabi"
     flags: tuple[str, ...] = ()
+    sdk: str = ""
+
+    @property
+    def board(self) -> str:
+        """What the firmware calls its board."""
+        return self.hardware or self.name
 
 
-def _mps(name: str, cpu: str, cpu_flags: tuple[str, ...], clock_hz: int, uart: int, code: Region, ram: Region) -> FirmwarePort:
+def _mps(name: str, cpu: str, cpu_flags: tuple[str, ...], clock_hz: int, at: Addresses, code: Region, ram: Region) -> FirmwarePort:
     """Return the port of one of the boards that QEMU emulates."""
-    defines = (f'-DBOARD_NAME="{name}"', f'-DCPU_NAME="{cpu}"', f"-DCLOCK_HZ={clock_hz}u", f"-DUART0_ADDRESS={uart:#x}u")
+    defines = (
+        *(f'-DBOARD_NAME="{name}"', f'-DCPU_NAME="{cpu}"', f"-DCLOCK_HZ={clock_hz}u"),
+        *(f"-DUART0_ADDRESS={at.uart:#x}u", f"-DFPGAIO_ADDRESS={at.fpgaio:#x}u", f"-DFLASH_ADDRESS={at.flash:#x}u"),
+    )
     places = {"CODE": code, "RAM": ram}
     linked = [
         f"-Wl,--defsym={key}_ORIGIN={place.origin:#x},--defsym={key}_LENGTH={place.size_bytes:#x}" for key, place in places.items()
@@ -66,22 +89,23 @@ def _mps(name: str, cpu: str, cpu_flags: tuple[str, ...], clock_hz: int, uart: i
 
 MIB = 1 << 20
 MPS2_CODE, MPS2_RAM = Region(origin=0, size_bytes=4 * MIB), Region(origin=0x2000_0000, size_bytes=4 * MIB)
+MPS2 = Addresses(uart=0x4000_4000, fpgaio=0x4002_8000, flash=0x2100_0000)
 HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 HARD_FLOAT_V5 = ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
 # The addresses and clocks of the machines are those of QEMU 7.2, hw/arm/mps2.c and mps2-tz.c.
 PORTS = {
     port.name: port
     for port in (
-        FirmwarePort(name="host", status=PortStatus.RUN, folders=("host",), compiler="gcc", package="gcc"),
-        _mps("mps2-an385", "cortex-m3", (), 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
-        _mps("mps2-an386", "cortex-m4", HARD_FLOAT, 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
-        _mps("mps2-an500", "cortex-m7", HARD_FLOAT_V5, 25_000_000, 0x4000_4000, MPS2_CODE, MPS2_RAM),
+        FirmwarePort(name="host", status=PortStatus.RUN, folders=("host", "host_flash"), compiler="gcc", package="gcc"),
+        _mps("mps2-an385", "cortex-m3", (), 25_000_000, MPS2, MPS2_CODE, MPS2_RAM),
+        _mps("mps2-an386", "cortex-m4", HARD_FLOAT, 25_000_000, MPS2, MPS2_CODE, MPS2_RAM),
+        _mps("mps2-an500", "cortex-m7", HARD_FLOAT_V5, 25_000_000, replace(MPS2, flash=0x6000_0000), MPS2_CODE, MPS2_RAM),
         _mps(
             "mps2-an505",
             "cortex-m33",
             HARD_FLOAT_V5,
             20_000_000,
-            0x5020_0000,
+            Addresses(uart=0x5020_0000, fpgaio=0x5030_2000, flash=0x8000_0000),
             Region(origin=0x1000_0000, size_bytes=4 * MIB),
             Region(origin=0x3800_0000, size_bytes=2 * MIB),
         ),
@@ -90,7 +114,7 @@ PORTS = {
             "cortex-m55",
             ("-mfloat-abi=hard",),
             32_000_000,
-            0x5930_3000,
+            Addresses(uart=0x5930_3000, fpgaio=0x5930_2000, flash=0x6000_0000),
             Region(origin=0, size_bytes=MIB // 2),
             Region(origin=0x0100_0000, size_bytes=2 * MIB),
         ),
@@ -116,6 +140,12 @@ def build(port_name: str, *, folder: Path | None = None, engine: Path | None = N
         raise UsageError(f'there is no firmware for "{port_name}"', todo=f"Known: {', '.join(PORTS)}.")
     port = PORTS[port_name]
     with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
+        if port.sdk:
+            folder = root / "port" / port.folders[0]
+            raise UsageError(
+                f"the firmware for {port.board} is built with {port.sdk}, not by edgepipe",
+                todo=f"cmake -S {folder} -B build && cmake --build build; then name what it made with --file.",
+            )
         sources = [path for part in _folders(port, root, engine) for path in sorted(part.glob("*.c"))]
         command = [port.compiler, *FLAGS, *port.flags, *flags, f"-I{root}"]
         name = _fingerprint(root, sources, command)
@@ -124,6 +154,18 @@ def build(port_name: str, *, folder: Path | None = None, engine: Path | None = N
             script = [f"-T{root / 'port' / 'cortex_m' / 'memory.ld'}"] if "cortex_m" in port.folders else []
             _compile(port, [*command, f'-DEDGEPIPE_BUILD="{name}"', *script, *map(str, sources)], path)
     return Firmware(path=path, build=name)
+
+
+def build_planner(*, folder: Path | None = None) -> Path:
+    """Return the program of this machine that tells how the built-in engine would run a model. Raises as `build` does."""
+    port = PORTS["host"]
+    with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
+        sources = [path for part in ("engine", "planner") for path in sorted((root / part).glob("*.c"))]
+        command = [port.compiler, *FLAGS, f"-I{root}"]
+        path = (folder or cache_dir() / "firmware") / f"planner-{_fingerprint(root, sources, command)}"
+        if not path.is_file():
+            _compile(port, [*command, *map(str, sources)], path)
+    return path
 
 
 def _folders(port: FirmwarePort, root: Path, engine: Path | None) -> Iterator[Path]:

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "core/say.h"
+#include "core/slots.h"
 #include "engine/engine.h"
 #include "frame/frame.h"
 #include "port/port.h"
@@ -79,6 +80,7 @@ uint32_t info_read(uint32_t offset, uint8_t *to, uint32_t room)
     say_count("payload_bytes", FRAME_PAYLOAD_BYTES_MAX);
     say_count("model_bytes", PORT_MEMORY.model_bytes);
     say_count("arena_bytes", PORT_MEMORY.arena_bytes);
+    say_count("slot_bytes", slots_capacity());
     say_operators();
     uint32_t end = piece.position < piece.end ? piece.position : piece.end;
     return end > offset ? end - offset : 0u;

@@ -1,5 +1,6 @@
 /* The command loop: every byte of the line is part of a frame or of a text command, and nothing else ever happens. */
 #include "core/requests.h"
+#include "core/slots.h"
 #include "core/upload.h"
 #include "port/port.h"
 #include "text/text.h"
@@ -10,6 +11,7 @@ int main(void)
 {
     port_begin();
     upload_start();
+    slots_start();
     frame_begin(&decoder);
     text_hello();
     for (;;) {

@@ -1,4 +1,4 @@
-/* One model at a time stands between the two buffers of the port. */
+/* One model at a time has the arena. */
 #include "core/model.h"
 
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include "port/port.h"
 
 static engine *loaded;
+static struct model_source origin;
 static uint32_t written_bytes[MODEL_INPUTS_MAX];
 
 static void inputs_are_stale(void)
@@ -14,12 +15,12 @@ static void inputs_are_stale(void)
     memset(written_bytes, 0, sizeof written_bytes);
 }
 
-enum model_result model_load(uint32_t model_bytes, engine_error *error)
+enum model_result model_load(const struct model_source *source, engine_error *error)
 {
     const engine_clock clock = {.now = port_window_ticks, .port = NULL};
     const struct port_memory *memory = &PORT_MEMORY;
     model_unload();
-    engine *fresh = engine_load(memory->model, model_bytes, memory->arena, memory->arena_bytes, clock, error);
+    engine *fresh = engine_load(source->content, source->bytes, memory->arena, memory->arena_bytes, clock, error);
     if (fresh == NULL) {
         return MODEL_REFUSED;
     }
@@ -28,6 +29,7 @@ enum model_result model_load(uint32_t model_bytes, engine_error *error)
         return MODEL_REFUSED;
     }
     loaded = fresh;
+    origin = *source;
     inputs_are_stale();
     return MODEL_OK;
 }
@@ -35,6 +37,11 @@ enum model_result model_load(uint32_t model_bytes, engine_error *error)
 void model_unload(void)
 {
     loaded = NULL;
+}
+
+const struct model_source *model_origin(void)
+{
+    return loaded != NULL ? &origin : NULL;
 }
 
 const engine *model_loaded(void)

@@ -1,4 +1,4 @@
-/* The model that runs: loaded from the model buffer, fed, run inside a measured window, read. */
+/* The model that runs: loaded from where it stands, fed, run inside a measured window, read. */
 #ifndef EDGEPIPE_MODEL_H
 #define EDGEPIPE_MODEL_H
 
@@ -11,11 +11,22 @@ enum model_result { MODEL_OK, MODEL_REFUSED, MODEL_NONE, MODEL_NO_SUCH_PART, MOD
 
 #define MODEL_INPUTS_MAX 16u
 
-/* Give the model in the model buffer to the engine; `error` is filled for MODEL_REFUSED. */
-enum model_result model_load(uint32_t model_bytes, engine_error *error);
+/* A model in memory or flash, with what the text protocol says of it; stays where it is while it is loaded. */
+struct model_source {
+    const uint8_t *content; /* starts at a multiple of 16 */
+    uint32_t bytes;
+    const char *name; /* ends with a zero */
+    uint8_t scores;   /* enum upload_scores */
+};
+
+/* Give a model to the engine; `error` is filled for MODEL_REFUSED. */
+enum model_result model_load(const struct model_source *source, engine_error *error);
 
 /* Let go of it; the model buffer may then be written. */
 void model_unload(void);
+
+/* Where the loaded model came from, or NULL. */
+const struct model_source *model_origin(void);
 
 /* The engine with the model in it, or NULL. */
 const engine *model_loaded(void);

@@ -3,25 +3,18 @@
 
 #include <string.h>
 
+#include "core/exchange.h"
 #include "core/info.h"
 #include "core/model.h"
+#include "core/slot_requests.h"
+#include "core/slots.h"
 #include "core/upload.h"
 #include "frame/bytes.h"
 #include "port/port.h"
 
-#define ROOM (FRAME_PAYLOAD_BYTES_MAX - 1u) /* what stands beside the status */
 #define STEP_BYTES 5u
 #define ORDER_BYTES (SHA256_BYTES + 5u)
 #define REFUSAL_BYTES 17u
-
-/* What is asked, and where its answer goes. */
-struct exchange {
-    const uint8_t *asked;
-    uint32_t asked_bytes;
-    uint16_t sequence;
-    uint8_t *answer;
-    uint32_t answer_bytes;
-};
 
 static struct frame_draft draft;
 
@@ -44,7 +37,7 @@ static uint8_t info(struct exchange *exchange)
     if (exchange->asked_bytes != 4u) {
         return STATUS_BAD_REQUEST;
     }
-    exchange->answer_bytes = info_read(get_u32(exchange->asked), exchange->answer, ROOM);
+    exchange->answer_bytes = info_read(get_u32(exchange->asked), exchange->answer, EXCHANGE_ROOM);
     return STATUS_OK;
 }
 
@@ -98,7 +91,7 @@ static uint8_t refused(struct exchange *exchange, const engine_error *error)
 {
     uint8_t *to = exchange->answer;
     const uint32_t length = (uint32_t)strlen(error->reason);
-    const uint32_t kept = length < ROOM - REFUSAL_BYTES ? length : ROOM - REFUSAL_BYTES;
+    const uint32_t kept = length < EXCHANGE_ROOM - REFUSAL_BYTES ? length : EXCHANGE_ROOM - REFUSAL_BYTES;
     to[0] = (uint8_t)error->status;
     put_u32(to + 1, (uint32_t)error->operator_index);
     put_u32(to + 5, (uint32_t)error->builtin);
@@ -109,15 +102,34 @@ static uint8_t refused(struct exchange *exchange, const engine_error *error)
     return STATUS_REFUSED;
 }
 
-static uint8_t load(struct exchange *exchange)
+static uint8_t load_upload(struct exchange *exchange, engine_error *error)
 {
-    engine_error error;
-    enum upload_result found = upload_check();
+    const enum upload_result found = upload_check();
     if (found != UPLOAD_OK) {
         return uploading(exchange, found);
     }
-    if (model_load(upload_current()->total_bytes, &error) != MODEL_OK) {
-        return refused(exchange, &error);
+    const struct model_source source = upload_source();
+    return model_load(&source, error) == MODEL_OK ? STATUS_OK : refused(exchange, error);
+}
+
+static uint8_t load_kept(struct exchange *exchange, engine_error *error)
+{
+    if (slots_running() == SLOTS_NONE) {
+        return STATUS_NO_MODEL;
+    }
+    return slots_load(error) ? STATUS_OK : refused(exchange, error);
+}
+
+static uint8_t load(struct exchange *exchange)
+{
+    engine_error error;
+    if (exchange->asked_bytes > 1u) {
+        return STATUS_BAD_REQUEST;
+    }
+    const bool is_kept = exchange->asked_bytes == 1u && exchange->asked[0] != 0u;
+    const uint8_t status = is_kept ? load_kept(exchange, &error) : load_upload(exchange, &error);
+    if (status != STATUS_OK) {
+        return status;
     }
     const engine *loaded = model_loaded();
     put_u32(exchange->answer, engine_arena_used(loaded));
@@ -202,7 +214,7 @@ static uint8_t read(struct exchange *exchange)
     const engine_tensor found = engine_output(loaded, asked[0]);
     const uint32_t offset = get_u32(asked + 1);
     const uint32_t count = get_u16(asked + 5);
-    if (count > ROOM || offset > found.bytes || count > found.bytes - offset) {
+    if (count > EXCHANGE_ROOM || offset > found.bytes || count > found.bytes - offset) {
         return STATUS_BAD_REQUEST;
     }
     memcpy(exchange->answer, (const uint8_t *)found.data + offset, count);
@@ -220,7 +232,7 @@ static uint8_t steps(struct exchange *exchange)
         return STATUS_BAD_REQUEST;
     }
     const uint32_t count = engine_step_count(loaded);
-    for (uint32_t i = get_u32(exchange->asked); i < count && exchange->answer_bytes + STEP_BYTES <= ROOM; i++) {
+    for (uint32_t i = get_u32(exchange->asked); i < count && exchange->answer_bytes + STEP_BYTES <= EXCHANGE_ROOM; i++) {
         uint8_t *to = exchange->answer + exchange->answer_bytes;
         to[0] = engine_step_operator(loaded, i)->builtin;
         put_u32(to + 1, engine_step_ticks(loaded, i));
@@ -252,7 +264,8 @@ static uint8_t dispatched(uint8_t kind, struct exchange *exchange)
         {REQUEST_HELLO, hello},   {REQUEST_INFO, info},   {REQUEST_BEGIN, begin},   {REQUEST_DATA, data},
         {REQUEST_COMMIT, commit}, {REQUEST_LOAD, load},   {REQUEST_TENSOR, tensor}, {REQUEST_WRITE, write},
         {REQUEST_INVOKE, invoke}, {REQUEST_READ, read},   {REQUEST_STEPS, steps},   {REQUEST_FORGET, forget},
-        {REQUEST_RESET, reset},
+        {REQUEST_RESET, reset},   {REQUEST_SLOTS, slot_request_tell},
+        {REQUEST_STAGE, slot_request_stage},   {REQUEST_CONFIRM, slot_request_confirm}, {REQUEST_REVOKE, slot_request_revoke},
     };
     for (uint32_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
         if (TABLE[i].kind == kind) {

@@ -9,7 +9,7 @@
    BEGIN                 sha256 32, bytes u32, scores u8, name             offset u32
    DATA                  offset u32, bytes                                 offset u32 of what is wanted next
    COMMIT                -                                                 offset u32
-   LOAD                  -                                                 arena u32, inputs u16, outputs u16, steps u32
+   LOAD                  kept u8, 0 where left away: the upload            arena u32, inputs u16, outputs u16, steps u32
                                                                            REFUSED: engine_status u8, operator i32, builtin i32,
                                                                            version i32, needed u32, reason
    TENSOR                output u8, index u8                               type u8, bytes u32, scale f32, zero point i32
@@ -18,7 +18,14 @@
    READ                  output u8, offset u32, count u16                  bytes
    STEPS                 first u32                                         (builtin u8, ticks u32) for as many as there is room for
    FORGET                -                                                 -; the upload and the model are dropped
-   RESET                 -                                                 -; then the board starts anew */
+   RESET                 -                                                 -; then the board starts anew
+   SLOTS                 -                                                 capacity u32, running u8, then of each slot: marks u32,
+                                                                           sequence u32, bytes u32, version u64, floor u64,
+                                                                           sha256 32, name 32, why it was revoked 64
+   STAGE                 version u64, 0 for none                           done u32, total u32, sequence u32; again until both are
+                                                                           equal: the upload then stands in the slot
+   CONFIRM               sequence u32 of what runs on trial                -
+   REVOKE                sequence u32 of what runs, why                    -; the next reset goes back */
 #ifndef EDGEPIPE_REQUESTS_H
 #define EDGEPIPE_REQUESTS_H
 
@@ -38,6 +45,10 @@ enum request_kind {
     REQUEST_STEPS = 0x25,
     REQUEST_FORGET = 0x30,
     REQUEST_RESET = 0x31,
+    REQUEST_SLOTS = 0x40,
+    REQUEST_STAGE = 0x41,
+    REQUEST_CONFIRM = 0x42,
+    REQUEST_REVOKE = 0x43,
 };
 
 #define REQUEST_ANSWERED 0x80u
@@ -53,6 +64,11 @@ enum request_status {
     STATUS_NO_MODEL = 7,
     STATUS_REFUSED = 8, /* the engine does not take the model */
     STATUS_INPUT_MISSING = 9,
+    STATUS_NO_FLASH = 10,     /* the port keeps no models */
+    STATUS_FLASH_FAILED = 11, /* it does not take what is written */
+    STATUS_ON_TRIAL = 12,     /* while a trial runs, and until the reset after it was given up, there is no slot to write to */
+    STATUS_NO_TRIAL = 13,     /* what is meant does not run, or not any more */
+    STATUS_NO_WAY_BACK = 14,
 };
 
 /* Do what a whole frame asks and answer it. */

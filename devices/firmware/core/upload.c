@@ -92,3 +92,11 @@ const struct upload_order *upload_current(void)
 {
     return kept.present == 1u ? &kept.order : NULL;
 }
+
+struct model_source upload_source(void)
+{
+    return (struct model_source){.content = PORT_MEMORY.model,
+                                 .bytes = kept.order.total_bytes,
+                                 .name = kept.order.name,
+                                 .scores = kept.order.scores};
+}

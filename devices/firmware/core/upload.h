@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/model.h"
 #include "core/sha256.h"
 
 #define UPLOAD_NAME_BYTES 32u
@@ -46,5 +47,8 @@ uint32_t upload_offset(void);
 
 /* The order that is under way, or NULL. */
 const struct upload_order *upload_current(void);
+
+/* The model buffer as what a model is loaded from; an order must be under way. */
+struct model_source upload_source(void);
 
 #endif

@@ -14,6 +14,11 @@ static inline uint32_t get_u32(const uint8_t *from)
     return (uint32_t)get_u16(from) | (uint32_t)get_u16(from + 2) << 16;
 }
 
+static inline uint64_t get_u64(const uint8_t *from)
+{
+    return get_u32(from) | (uint64_t)get_u32(from + 4) << 32;
+}
+
 static inline void put_u16(uint8_t *to, uint16_t value)
 {
     to[0] = (uint8_t)(value & 0xFFu);

@@ -6,6 +6,7 @@
 
 #include "core/model.h"
 #include "core/say.h"
+#include "core/slots.h"
 #include "core/upload.h"
 #include "port/port.h"
 #include "text/samples.h"
@@ -26,20 +27,20 @@ static void say_error(const char *words)
     say("]\r\n");
 }
 
-/* Tell a model that is pushed but not loaded from one that is not there; loads the former. */
+/* Return the model that runs; one that is pushed but not loaded is loaded, else the one that the flash keeps. */
 static const engine *ready_model(void)
 {
     engine_error error;
     if (model_loaded() != NULL) {
         return model_loaded();
     }
-    if (upload_check() != UPLOAD_OK) {
+    if (upload_check() == UPLOAD_OK) {
+        const struct model_source source = upload_source();
+        if (model_load(&source, &error) != MODEL_OK) {
+            say_error(error.reason);
+        }
+    } else if (!slots_load(&error)) {
         say_error("There is no model");
-        return NULL;
-    }
-    if (model_load(upload_current()->total_bytes, &error) != MODEL_OK) {
-        say_error(error.reason);
-        return NULL;
     }
     return model_loaded();
 }
@@ -169,7 +170,7 @@ void inference_results(void)
     const uint32_t count = output.type == TYPE_FLOAT32 ? output.bytes / FLOAT_BYTES : output.bytes;
     const bool comparable = samples_count() == count || samples_count() == FLOAT_BYTES * count;
     say("m-results-[");
-    if (upload_current() != NULL && upload_current()->scores == UPLOAD_SCORES_ERROR && comparable) {
+    if (model_origin()->scores == UPLOAD_SCORES_ERROR && comparable) {
         say_decimals(port_write, squared_error(loaded, &output, count));
     } else {
         for (uint32_t i = 0; i < count; i++) {

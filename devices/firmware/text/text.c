@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/model.h"
 #include "core/say.h"
 #include "core/upload.h"
 #include "port/port.h"
@@ -59,8 +60,9 @@ static int32_t number_in(const char *word)
 static void say_profile(void)
 {
     const struct upload_order *order = upload_current();
+    const char *name = model_origin() != NULL ? model_origin()->name : order != NULL ? order->name : "";
     say("m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[");
-    say(order == NULL || order->name[0] == '\0' ? "none" : order->name);
+    say(name[0] == '\0' ? "none" : name);
     say("]\r\n");
 }
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "port/host_flash/host_flash.h"
+
 #define MODEL_BYTES (1u << 20)
 #define ARENA_BYTES (1u << 18)
 #define SAMPLES_BYTES (1u << 15)
@@ -27,8 +29,15 @@ static uint64_t started_at, opened_at;
 /* The linker's names for the bounds of what is PORT_KEPT. */
 extern uint8_t __start_noinit[], __stop_noinit[];
 
+#ifndef HOST_SERIAL /* tests have boards of several names */
+#define HOST_SERIAL "host"
+#endif
+#ifndef HOST_BOARD
+#define HOST_BOARD "host"
+#endif
+
 const struct port_facts PORT_FACTS = {
-    .board = "host", .cpu = "host", .serial = "host", .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
+    .board = HOST_BOARD, .cpu = "host", .serial = HOST_SERIAL, .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 /* Write all bytes, or end: there is nobody on the other side. */
@@ -83,6 +92,7 @@ void port_begin(void)
 {
     struct sigaction action = {.sa_handler = start_anew};
     sigset_t none;
+    host_flash_begin(getenv(KEPT) == NULL);
     remember();
     started_at = port_ticks();
     sigemptyset(&none);
@@ -101,11 +111,8 @@ static void flush(void)
 uint8_t port_read(void)
 {
     if (incoming_first == incoming_end) {
-        ssize_t count;
         flush();
-        do {
-            count = read(STDIN_FILENO, incoming, sizeof incoming);
-        } while (count < 0 && errno == EINTR);
+        const ssize_t count = read(STDIN_FILENO, incoming, sizeof incoming); /* no handler returns to interrupt it */
         if (count <= 0) {
             exit(0);
         }
@@ -124,7 +131,6 @@ void port_write(const uint8_t *bytes, uint32_t count)
         outgoing[outgoing_count++] = bytes[i];
     }
 }
-
 
 void port_window_open(void)
 {

@@ -3,6 +3,8 @@
    The line is polled, so that no interrupt but the wrap of SysTick ever occurs and every window repeats to the tick. */
 #include "port/port.h"
 
+#include <string.h>
+
 #include "port/cortex_m/systick.h"
 
 #define UART ((volatile uint32_t *)UART0_ADDRESS)
@@ -18,6 +20,9 @@
 #define AIRCR (*(volatile uint32_t *)0xE000ED0Cu) /* ARM DDI 0403E, B3.2.6 */
 #define AIRCR_RESET 0x05FA0004u
 
+#define MARKER (*(volatile uint32_t *)FPGAIO_ADDRESS) /* the first user LED: QEMU 7.2, hw/misc/mps2-fpgaio.c */
+#define MARKER_UP 1u
+
 #define MODEL_BYTES (1u << 20)
 #define ARENA_BYTES (1u << 18)
 #define SAMPLES_BYTES (1u << 15)
@@ -29,6 +34,31 @@ static PORT_KEPT uint8_t samples[SAMPLES_BYTES];
 const struct port_facts PORT_FACTS = {
     .board = BOARD_NAME, .cpu = CPU_NAME, .serial = "qemu", .clock_hz = CLOCK_HZ, .window_bytes = 8192, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
+
+/* The board's large memory stands for flash: nothing else uses it, and QEMU can keep it in a file. */
+#define FLASH ((uint8_t *)FLASH_ADDRESS)
+#define FLASH_BYTES (2u * (MODEL_BYTES + SECTOR_BYTES))
+#define SECTOR_BYTES 4096u
+#define UNIT_BYTES 8u
+#define ERASED 0xFF
+
+static bool erase(uint32_t offset)
+{
+    memset(FLASH + offset, ERASED, SECTOR_BYTES);
+    return true;
+}
+
+/* Clears bits, as flash does. */
+static bool program(uint32_t offset, const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        FLASH[offset + i] &= bytes[i];
+    }
+    return true;
+}
+
+const struct port_flash PORT_FLASH = {
+    .base = FLASH, .bytes = FLASH_BYTES, .sector_bytes = SECTOR_BYTES, .unit_bytes = UNIT_BYTES, .erase = erase, .program = program};
 
 void port_begin(void)
 {
@@ -60,6 +90,7 @@ uint64_t port_ticks(void)
 
 void port_window_open(void)
 {
+    MARKER = MARKER_UP;
     systick_clear();
 }
 
@@ -71,7 +102,9 @@ uint32_t port_window_ticks(void *unused)
 
 uint64_t port_window_close(void)
 {
-    return systick_since_clear();
+    const uint64_t ticks = systick_since_clear();
+    MARKER = 0;
+    return ticks;
 }
 
 _Noreturn void port_reset(void)
