@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def export(model: Path, *, to: Path, name: str | None = None, emit: Emit = silen
         f"{label}_model_data.cc": model_source(label, content),
         f"{label}_op_resolver.h": resolver_header(label, (op.op for op in facts.ops)),
     }
-    return Exported(name=label, files=_write(to, sources), facts=facts, arena=arena)
+    return Exported(name=label, files=write_sources(to, sources), facts=facts, arena=arena)
 
 
 def _arena(model: Path, emit: Emit) -> Arena | None:
@@ -58,8 +59,11 @@ def _arena(model: Path, emit: Emit) -> Arena | None:
     return find_arena(model, emit=emit)
 
 
-def _write(to: Path, sources: dict[str, str]) -> tuple[Path, ...]:
-    """Write all files aside, then rename each into place: a full disk is met before anything is replaced."""
+def write_sources(to: Path, sources: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write all files aside, then rename each into place below `to`: a full disk is met before anything is replaced.
+
+    Raises StorageError.
+    """
     with storage_errors(to):
         to.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".export-", dir=to))
@@ -67,6 +71,7 @@ def _write(to: Path, sources: dict[str, str]) -> tuple[Path, ...]:
             for name, text in sources.items():
                 write_whole(aside / name, text)
             for name in sources:
+                (to / name).parent.mkdir(exist_ok=True)
                 (aside / name).replace(to / name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

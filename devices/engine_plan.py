@@ -1,0 +1,71 @@
+"""The built-in engine's plan of a model, told by the engine itself: built for this machine, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from edgepipe.devices import firmware_build
+from edgepipe.errors import ModelRejected
+from edgepipe.plans import EnginePlan, Place, Planned, PlannedStep, Refusal
+
+PLANNING_S = 60.0
+MEMORY_LIMIT_BYTES = 1 << 30
+
+
+def engine_sources() -> dict[str, str]:
+    """Return the sources of the built-in engine by file name."""
+    folder = resources.files("edgepipe.devices") / "firmware" / "engine"
+    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith((".c", ".h"))}
+
+
+def plan_of(content: bytes, *, folder: Path | None = None) -> Planned:
+    """Return how the engine would run the `.tflite` in `content`; the planner is built in `folder` (None: the cache).
+
+    Raises ModelRejected where the engine crashes or hangs on it, InfrastructureError where the planner cannot be built.
+    """
+    planner = firmware_build.build_planner(folder=folder)
+    try:
+        ran = subprocess.run([planner], input=content, capture_output=True, timeout=PLANNING_S, check=False, preexec_fn=_limit)
+    except subprocess.TimeoutExpired as exc:
+        raise ModelRejected(f"the built-in engine was not done with the model after {PLANNING_S:.0f} s") from exc
+    if ran.returncode:
+        raise ModelRejected(f"the model crashes the built-in engine (exit status {ran.returncode})")
+    said = json.loads(ran.stdout)
+    if why := said.get("refused"):
+        at = None if why["operator"] < 0 else why["operator"]
+        return Planned(operators=said["operators"], plan=None, refusal=Refusal(operator=at, reason=why["reason"]))
+    return Planned(operators=said["operators"], plan=_plan(said), refusal=None)
+
+
+def _plan(said: Mapping[str, Any]) -> EnginePlan:
+    return EnginePlan(
+        steps=tuple(
+            PlannedStep(
+                kernel=step["kernel"],
+                settings=bytes.fromhex(step["settings"]),
+                inputs=tuple(None if one is None else _place(one) for one in step["inputs"]),
+                outputs=tuple(map(_place, step["outputs"])),
+            )
+            for step in said["steps"]
+        ),
+        inputs=tuple(map(_place, said["inputs"])),
+        outputs=tuple(map(_place, said["outputs"])),
+        memory_bytes=said["memory_bytes"],
+        scratch_bytes=said["scratch_bytes"],
+    )
+
+
+def _place(one: Mapping[str, Any]) -> Place:
+    return Place(constant=one["constant"], at=one["at"], size_bytes=one["bytes"])
+
+
+def _limit() -> None:
+    import resource  # not on Windows
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
