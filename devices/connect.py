@@ -12,7 +12,7 @@ from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.qemu import QemuTransport
-from edgepipe.devices.transports.serial import SerialTransport
+from edgepipe.devices.transports.serial import NetworkTransport, SerialTransport
 from edgepipe.errors import InventoryError, UsageError
 
 
@@ -70,8 +70,11 @@ def _qemu(entry: DeviceEntry) -> LineTransport:
 
 
 def _serial(entry: DeviceEntry) -> LineTransport:
-    assert isinstance(entry.transport, SerialLink)
-    return SerialTransport(entry.name, entry.transport.by_id, entry.transport.baud)
+    link = entry.transport
+    assert isinstance(link, SerialLink)
+    if link.url is not None:
+        return NetworkTransport(link.url, link.baud)
+    return SerialTransport(entry.name, link.by_id or "", link.baud)
 
 
 def _mcu(entry: DeviceEntry) -> McuBoard:

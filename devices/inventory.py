@@ -24,6 +24,7 @@ Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LineUrl = Annotated[str, Field(pattern=r"^(socket|rfc2217)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +63,15 @@ class SshLink:
 
 @dataclass(frozen=True, kw_only=True)
 class SerialLink:
-    """A microcontroller on a serial line, by its stable name under /dev/serial/by-id."""
+    """A microcontroller on a serial line: by its stable name under /dev/serial/by-id, or on another machine by `url`.
+
+    That is `socket://host:port` for bytes as they are, or `rfc2217://host:port`, which sets the baud rate too.
+    """
 
     kind: Literal["serial"] = "serial"
-    by_id: str
-    baud: int = 115_200
+    by_id: Text | None = None
+    url: LineUrl | None = None
+    baud: Count = 115_200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +244,10 @@ def _link(content: object) -> Link:
     if not isinstance(kind, str) or kind not in LINKS:
         given = "a transport needs a kind." if not isinstance(kind, str) else f'unknown kind "{kind}".'
         raise InventoryError("", problems=[given + suggestion(str(kind), list(LINKS))])
-    return parse(LINKS[kind], content, source="", error=InventoryError)
+    link = parse(LINKS[kind], content, source="", error=InventoryError)
+    if isinstance(link, SerialLink) and (link.by_id is None) == (link.url is None):
+        raise InventoryError("", problems=['a serial line has one of "by_id", for this machine\'s, and "url", for another\'s'])
+    return link
 
 
 def _collect(problems: list[str], here: str, read: Callable[[], T]) -> T | None:

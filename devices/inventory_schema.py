@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgepipe.devices.inventory import LINKS, NAME, Defaults, DeviceEntry
+from edgepipe.devices.inventory import LINKS, NAME, Defaults, DeviceEntry, SerialLink
 from edgepipe.documents import json_schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -18,6 +18,7 @@ def inventory_schema() -> dict[str, Any]:
     device["required"].remove("name")
     for kind, link in LINKS.items():
         _told_by_kind(definitions[link.__name__], kind)
+    definitions[SerialLink.__name__]["oneOf"] = [{"required": ["by_id"]}, {"required": ["url"]}]
     defaults = json_schema(Defaults)
     definitions |= {**defaults.pop("$defs", {}), "Device": device, "Defaults": defaults}
     return {

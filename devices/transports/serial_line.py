@@ -33,30 +33,12 @@ class Line(Protocol):
         """Let go of the line. May be called twice."""
 
 
-class TtyLine:
-    """A terminal device of this machine: raw, 8N1, without flow control, and nobody else's as long as it is open.
+class HandleLine:
+    """A line behind a file descriptor that does not block; `name` is what messages call it."""
 
-    DTR and RTS are both raised at opening: what they do on a board that resets by them is then the same every time.
-    """
-
-    def __init__(self, path: Path, baud: int = 115_200) -> None:
-        """Open it. Raises DeviceUnreachable, DeviceBusy, UsageError for a baud rate that this machine does not have."""
-        self._path = path
-        speed = getattr(termios, f"B{baud}", None)
-        if speed is None:
-            raise UsageError(f"{path}: this machine knows no baud rate of {baud}", todo="Write 115200, 460800 or 921600.")
-        try:
-            self._handle: int | None = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        except OSError as exc:
-            raise _cannot_open(path, exc) from exc
-        try:
-            fcntl.ioctl(self._handle, termios.TIOCEXCL)
-            _set_raw(self._handle, speed)
-            with suppress(OSError):  # a PTY has no such wires
-                fcntl.ioctl(self._handle, termios.TIOCMBIS, DTR_AND_RTS)
-        except (OSError, termios.error) as exc:
-            self.close()
-            raise DeviceUnreachable(f"{path} is no serial line: {exc}") from exc
+    def __init__(self, handle: int, name: str) -> None:
+        self._handle: int | None = handle
+        self._name = name
 
     def read(self, *, deadline_s: float) -> bytes:
         """Return what has come."""
@@ -80,7 +62,7 @@ class TtyLine:
         while data:
             _, ready, _ = select.select([], [handle], [], max(0.0, end - monotonic()))
             if not ready:
-                raise DeviceUnreachable(f"{self._path} takes no bytes", cause="the board does not read, or is not there")
+                raise DeviceUnreachable(f"{self._name} takes no bytes", cause="the board does not read, or is not there")
             try:
                 data = data[os.write(handle, data) :]
             except BlockingIOError:
@@ -89,18 +71,56 @@ class TtyLine:
                 raise self._gone() from exc
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Let go of it."""
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
 
     def _open(self) -> int:
         if self._handle is None:
-            raise DeviceUnreachable(f"{self._path} is not open")
+            raise DeviceUnreachable(f"{self._name} is not open")
         return self._handle
 
     def _gone(self) -> DeviceUnreachable:
-        return DeviceUnreachable(f"{self._path} is gone", cause="the board was unplugged or switched off")
+        return DeviceUnreachable(f"{self._name} is gone", cause="the board was unplugged or switched off")
+
+
+class TtyLine(HandleLine):
+    """A terminal device of this machine: raw, 8N1, without flow control, and nobody else's as long as it is open.
+
+    DTR and RTS are both raised at opening: what they do on a board that resets by them is then the same every time.
+    """
+
+    def __init__(self, path: Path, baud: int = 115_200) -> None:
+        """Open it. Raises DeviceUnreachable, DeviceBusy, UsageError for a baud rate that this machine does not have."""
+        speed = getattr(termios, f"B{baud}", None)
+        if speed is None:
+            raise UsageError(f"{path}: this machine knows no baud rate of {baud}", todo="Write 115200, 460800 or 921600.")
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError as exc:
+            raise _cannot_open(path, exc) from exc
+        super().__init__(handle, str(path))
+        try:
+            _hold(handle, path)
+            _set_raw(handle, speed)
+            with suppress(OSError):  # a PTY has no such wires
+                fcntl.ioctl(handle, termios.TIOCMBIS, DTR_AND_RTS)
+        except (OSError, termios.error) as exc:
+            self.close()
+            raise DeviceUnreachable(f"{path} is no serial line: {exc}") from exc
+        except DeviceBusy:
+            self.close()
+            raise
+
+
+def _hold(handle: int, path: Path) -> None:
+    """Keep others off the device itself, since two names may lead to it: TIOCEXCL stops whoever is not root, flock(2) all of us."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise DeviceBusy(f"{path} is open in another program", todo="Close the serial monitor.") from exc
+    fcntl.ioctl(handle, termios.TIOCEXCL)
 
 
 def _set_raw(handle: int, speed: int) -> None:

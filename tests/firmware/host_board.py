@@ -34,9 +34,11 @@ class HostBoard:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
+        self._is_on = True
 
     def read(self, *, deadline_s: float) -> bytes:
         """Return what came, b"" for nothing."""
+        self._check()
         ready, _, _ = select.select([self._out], [], [], max(0.0, deadline_s))
         if not ready:
             return b""
@@ -47,12 +49,16 @@ class HostBoard:
 
     def write(self, data: bytes, *, deadline_s: float) -> None:
         """Send bytes."""
+        self._check()
         end = monotonic() + deadline_s
         while data:
             _, ready, _ = select.select([], [self._in], [], max(0.0, end - monotonic()))
             if not ready:
                 raise DeviceUnreachable("the firmware does not read")
-            data = data[os.write(self._in, data) :]
+            try:
+                data = data[os.write(self._in, data) :]
+            except OSError as exc:
+                raise DeviceUnreachable("the firmware has ended") from exc
 
     def press_reset(self) -> None:
         """Start the board anew; its memory stays."""
@@ -64,8 +70,14 @@ class HostBoard:
 
     def close(self) -> None:
         """Switch it off."""
-        self._process.kill()
-        self._process.communicate()
+        if self._is_on:
+            self._is_on = False
+            self._process.kill()
+            self._process.communicate()
+
+    def _check(self) -> None:
+        if not self._is_on:
+            raise DeviceUnreachable("the firmware is switched off")
 
     def says(self, command: str, *, deadline_s: float = 10.0) -> list[str]:
         """Send a text command and return its lines up to `m-ready`, which is the last; each ended with CR LF."""

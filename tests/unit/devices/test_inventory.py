@@ -105,6 +105,25 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, wrong: str) -> Non
     assert f'devices.a.transport: "{wrong.partition(":")[0]}"' in problem
 
 
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [
+        ("by_id: usb-1, url: 'socket://lab:4000'", 'devices.a.transport: a serial line has one of "by_id"'),
+        ("baud: 9600", 'devices.a.transport: a serial line has one of "by_id"'),
+        ("url: 'socket://lab'", 'devices.a.transport: "url"'),
+        ("url: 'rfc2217://lab:4000?logging=debug'", 'devices.a.transport: "url"'),
+        ("url: 'http://lab:4000'", 'devices.a.transport: "url"'),
+        ("by_id: usb-1, baud: 0", 'devices.a.transport: "baud"'),
+        ("urll: 'socket://lab:4000'", 'devices.a.transport: unknown key "urll". Perhaps you meant "url"?'),
+    ],
+)
+def test_a_serial_line_is_one_of_this_machine_or_of_another(tmp_path: Path, link: str, problem: str) -> None:
+    (told,) = problems_of(
+        tmp_path, f"schema: 1\ndevices: {{a: {{board: mcu, target: mcu, transport: {{kind: serial, {link}}}}}}}\n"
+    )
+    assert told.startswith(problem)
+
+
 def test_no_blocks_at_all_are_refused_where_they_are_written(tmp_path: Path) -> None:
     local = "{board: linux, target: host, transport: {kind: local}}"
     assert '"defaults.blocks"' in problems_of(tmp_path, f"schema: 1\ndefaults: {{blocks: 0}}\ndevices: {{a: {local}}}\n")[0]

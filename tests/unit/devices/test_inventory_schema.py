@@ -41,6 +41,9 @@ def test_it_accepts_the_sample_with_its_commented_boards(tmp_path: Path) -> None
         farm(a={**LOCAL, "transport": {}}),
         farm(a={**LOCAL, "transport": {"kind": "ssh", "host": "pi", "user": "me"}}),
         farm(a={**LOCAL, "transport": {"kind": "qemu", "machine": "m", "python": "p"}}),
+        farm(a={**LOCAL, "transport": {"kind": "serial", "baud": 9600}}),
+        farm(a={**LOCAL, "transport": {"kind": "serial", "by_id": "usb-1", "url": "socket://lab:4000"}}),
+        farm(a={**LOCAL, "transport": {"kind": "serial", "url": "http://lab:4000"}}),
         farm(a={**LOCAL, "board": "toaster"}),
     ],
 )
