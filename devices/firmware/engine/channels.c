@@ -53,14 +53,21 @@ bool good_bias(preparation *at, uint32_t index, int32_t channels) {
 }
 #endif
 
+static inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point) {
+    if (shift >= 0) return saturated(wrap_add(scale_up(sum, multiplier, shift), zero_point));
+    return saturated(scale_down(factor_product(sum, multiplier), shift) + zero_point);
+}
+
+/* All of int8 first, which is one instruction; few activations leave less. */
 void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output) {
     const int32_t step = of->per_channel ? 1 : 0;
     const int32_t *multipliers = multipliers_of(of);
     const int8_t *shifts = (const int8_t *)(multipliers + of->count) + channel * step;
     const int32_t zero_point = of->output_zero_point;
     const bounds limits = of->limits;
+    const int32_t *end = sums + count;
     multipliers += channel * step;
-    for (int32_t index = 0; index < count; index++, multipliers += step, shifts += step) {
-        output[index] = clamp(wrap_add(scale_by(sums[index], *multipliers, *shifts), zero_point), limits);
-    }
+    for (; sums != end; multipliers += step, shifts += step) *output++ = (int8_t)scaled(*sums++, *multipliers, *shifts, zero_point);
+    if (limits.low == -128 && limits.high == 127) return;
+    for (int8_t *from = output - count; from != output; from++) *from = clamp(*from, limits);
 }

@@ -2,6 +2,8 @@
 #ifndef ENGINE_CHANNELS_H
 #define ENGINE_CHANNELS_H
 
+#include <stddef.h>
+
 #include "kernel.h"
 
 /* Stands at the start of the settings of such an operator; multipliers and then shifts follow the settings in the arena. */
@@ -31,12 +33,12 @@ static inline const int32_t *multipliers_of(const channel_scaling *of) {
 /* The sums of `count` neighbouring channels, as int8 outputs. */
 void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output);
 
-/* Fill sums with the biases of four neighbouring channels; without biases, with 0. */
-static inline void four_biases(const uint8_t *biases, int32_t channel, int32_t sums[4]) {
+/* Fill sums with the biases of `count` neighbouring channels; without biases, with 0. */
+static inline void biases_of(const uint8_t *biases, int32_t channel, int32_t count, int32_t *sums) {
     if (biases) {
-        __builtin_memcpy(sums, biases + 4 * channel, 4 * sizeof *sums);
+        __builtin_memcpy(sums, biases + 4 * channel, (size_t)count * sizeof *sums);
     } else {
-        __builtin_memset(sums, 0, 4 * sizeof *sums);
+        __builtin_memset(sums, 0, (size_t)count * sizeof *sums);
     }
 }
 

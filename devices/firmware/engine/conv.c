@@ -1,12 +1,13 @@
 /* CONV_2D: every output channel sees a window of the picture, all its channels or a group of them.
  *
- * Weights are (outputs, height, width, inputs). Rows of a window that are neighbours in memory are summed in one go.
+ * Weights are (outputs, height, width, inputs). Pixels are answered two by two: what both see stands in a column that all output
+ * channels of a group share.
  */
 #include <stddef.h>
 
 #include "kernels.h"
 #include "channels.h"
-#include "dot.h"
+#include "column.h"
 #include "window.h"
 
 enum { ACTIVATION = 3, DILATION_X = 4 };
@@ -43,91 +44,34 @@ static bool prepare(preparation *at) {
     it->outputs = output.dims[3];
     it->group_inputs = group_inputs;
     it->group_outputs = output.dims[3] / groups;
+    want_scratch(at, 8 * ((uint64_t)output.dims[3] + 1) + column_bytes(weights.elements / (uint32_t)weights.dims[0]));
     return true;
 }
 #endif
 
-/* One row of a window: taps that are neighbours, when all channels are seen, are one run. */
-static int32_t row_sum(const convolution *it, const int8_t *row, const int8_t *weights, taps across) {
-    int32_t offset = it->scaling.input_offset;
-    int32_t count = it->group_inputs;
-    int32_t step = it->over.x.dilation * it->inputs;
-    const int8_t *from = row + across.start * it->inputs + across.first * step;
-    weights += across.first * count;
-    if (step == count) return dot(from, weights, (across.end - across.first) * count, offset);
-    int32_t sum = 0;
-    for (int32_t tap = across.first; tap < across.end; tap++, from += step, weights += count) {
-        sum = wrap_add(sum, dot(from, weights, count, offset));
-    }
-    return sum;
-}
-
-/* One output channel, of a group or of the whole picture, from its bias on. */
-static int32_t one_sum(const convolution *it, const int8_t *picture, const int8_t *weights, int32_t bias, taps down, taps across,
-                       int32_t channel) {
-    const span *y = &it->over.y;
-    const int8_t *group = picture + channel / it->group_outputs * it->group_inputs;
-    int32_t weight_row = it->over.x.size * it->group_inputs;
-    int32_t sum = bias;
-    for (int32_t tap = down.first; tap < down.end; tap++) {
-        const int8_t *row = group + (down.start + tap * y->dilation) * it->over.x.input * it->inputs;
-        sum = wrap_add(sum, row_sum(it, row, weights + tap * weight_row, across));
-    }
-    return sum;
-}
-
-/* What one output pixel sees when it sees all input channels: `rows` rows of `runs` runs of `count` neighbours. */
-typedef struct {
-    const int8_t *from;
-    int32_t rows, runs, count;
-    int32_t row_step, run_step;                /* through the picture */
-    int32_t weights, weight_row, weight_output; /* where weights begin, and from row to row and output to output */
-} view;
-
-static view view_of(const convolution *it, const int8_t *picture, taps down, taps across) {
+/* Fill a pixel's half of the column with the window that it sees of a group of channels. */
+static void see(const convolution *it, const int8_t *group, int32_t position, int32_t pixel, int16_t *column) {
     const span *y = &it->over.y;
     const span *x = &it->over.x;
-    int32_t line = x->input * it->inputs;
-    int32_t width = across.end - across.first;
-    view seen;
-    seen.run_step = x->dilation * it->inputs;
-    seen.row_step = y->dilation * line;
-    seen.from = picture + down.start * line + across.start * it->inputs + down.first * seen.row_step + across.first * seen.run_step;
-    seen.rows = down.end - down.first;
-    seen.runs = x->dilation == 1 ? 1 : width;
-    seen.count = x->dilation == 1 ? width * it->inputs : it->inputs;
-    seen.weight_row = x->size * it->inputs;
-    seen.weight_output = y->size * seen.weight_row;
-    seen.weights = down.first * seen.weight_row + across.first * it->inputs;
-    return seen;
-}
-
-static void four_sums(const convolution *it, const view *seen, const int8_t *weights, int32_t sums[4]) {
-    const int8_t *line = seen->from;
-    weights += seen->weights;
-    for (int32_t row = 0; row < seen->rows; row++, line += seen->row_step, weights += seen->weight_row) {
-        const int8_t *from = line;
-        const int8_t *with = weights;
-        for (int32_t run = 0; run < seen->runs; run++, from += seen->run_step, with += it->inputs) {
-            dot4(from, with, seen->weight_output, seen->count, it->scaling.input_offset, sums);
+    const int32_t count = it->group_inputs;
+    const bool in_one_run = x->dilation == 1 && count == it->inputs;
+    const taps down = taps_at(y, position / x->output);
+    const taps across = taps_at(x, position % x->output);
+    const int32_t run = in_one_run ? across.end - across.first : 1;
+    int32_t index = 0;
+    for (int32_t tap = 0; tap < y->size; tap++) {
+        bool inside = tap >= down.first && tap < down.end;
+        int32_t next = index + x->size * count;
+        const int8_t *line = group + (down.start + tap * y->dilation) * x->input * it->inputs;
+        int32_t seen = inside ? across.first : x->size;
+        column_clear(column, pixel, index, seen * count);
+        index += seen * count;
+        for (; seen < across.end; seen += run, index += run * count) {
+            const int8_t *from = line + (across.start + seen * x->dilation) * it->inputs;
+            column_fill(column, pixel, index, from, run * count, it->scaling.input_offset);
         }
-    }
-}
-
-static void one_pixel(const convolution *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
-                      int8_t *output) {
-    int32_t channel = 0;
-    int32_t channel_bytes = it->over.y.size * it->over.x.size * it->group_inputs;
-    const view seen = view_of(it, picture, down, across);
-    for (; it->group_inputs == it->inputs && channel + 4 <= it->outputs; channel += 4, weights += 4 * channel_bytes) {
-        int32_t sums[4];
-        four_biases(biases, channel, sums);
-        four_sums(it, &seen, weights, sums);
-        scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
-    }
-    for (; channel < it->outputs; channel++, weights += channel_bytes) {
-        int32_t sum = one_sum(it, picture, weights, bias_at(biases, channel), down, across, channel);
-        scaled_outputs(&it->scaling, channel, 1, &sum, output + channel);
+        column_clear(column, pixel, index, next - index);
+        index = next;
     }
 }
 
@@ -137,12 +81,24 @@ static void run(const running *now) {
     const int8_t *weights = input_bytes(now, 1);
     const uint8_t *biases = input_bytes(now, 2);
     int8_t *output = output_bytes(now, 0);
-    const span *y = &it->over.y;
-    const span *x = &it->over.x;
-    for (int32_t batch = 0; batch < it->batches; batch++, picture += y->input * x->input * it->inputs) {
-        for (int32_t row = 0; row < y->output; row++) {
-            for (int32_t column = 0; column < x->output; column++, output += it->outputs) {
-                one_pixel(it, picture, weights, biases, taps_at(y, row), taps_at(x, column), output);
+    int32_t *sums = scratch_bytes(now);
+    const int32_t sums_count = it->outputs + 1;
+    int16_t *column = (int16_t *)(void *)(sums + 2 * sums_count);
+    const int32_t count = it->over.y.size * it->over.x.size * it->group_inputs;
+    const int32_t positions = it->over.y.output * it->over.x.output;
+    const int32_t picture_bytes = it->over.y.input * it->over.x.input * it->inputs;
+    for (int32_t batch = 0; batch < it->batches; batch++, picture += picture_bytes) {
+        for (int32_t position = 0; position < positions; position += 2) {
+            const int32_t pixels = position + 1 < positions ? 2 : 1;
+            const int8_t *group = picture;
+            for (int32_t channel = 0; channel < it->outputs; channel += it->group_outputs, group += it->group_inputs) {
+                for (int32_t pixel = 0; pixel < pixels; pixel++) see(it, group, position + pixel, pixel, column);
+                biases_of(biases, channel, it->group_outputs, sums + channel);
+                biases_of(biases, channel, it->group_outputs, sums + channel + sums_count);
+                column_sums(column, count, weights + channel * count, it->group_outputs, sums + channel, sums + channel + sums_count);
+            }
+            for (int32_t pixel = 0; pixel < pixels; pixel++, output += it->outputs) {
+                scaled_outputs(&it->scaling, 0, it->outputs, sums + pixel * sums_count, output);
             }
         }
     }

@@ -34,45 +34,42 @@ static bool prepare(preparation *at) {
     it->batches = input.dims[0];
     it->inputs = input.dims[3];
     it->outputs = output.dims[3];
+    want_scratch(at, sizeof(int32_t) * (uint64_t)output.dims[3] + 2 * sizeof(uint32_t) * (uint64_t)(weights.dims[1] * weights.dims[2]));
     return true;
 }
 #endif
 
-static int32_t window_sum(const depthwise *it, const int8_t *channel, const int8_t *weights, taps down, taps across) {
+/* List what the window at an output's position sees, two words for each tap: where its first input and its first weight are. Returns
+ * the list's end. */
+static const uint32_t *list_taps(const depthwise *it, int32_t position, uint32_t *list) {
     const span *y = &it->over.y;
     const span *x = &it->over.x;
-    uint32_t sum = 0;
+    const taps down = taps_at(y, position / x->output);
+    const taps across = taps_at(x, position % x->output);
     for (int32_t row = down.first; row < down.end; row++) {
-        const int8_t *from = channel + (down.start + row * y->dilation) * x->input * it->inputs;
-        const int8_t *with = weights + row * x->size * it->outputs;
-        for (int32_t tap = across.first; tap < across.end; tap++) {
-            int32_t value = from[(across.start + tap * x->dilation) * it->inputs] + it->scaling.input_offset;
-            sum += (uint32_t)(with[tap * it->outputs] * value);
+        const int32_t line = (down.start + row * y->dilation) * x->input + across.start;
+        for (int32_t column = across.first; column < across.end; column++) {
+            *list++ = (uint32_t)((line + column * x->dilation) * it->inputs);
+            *list++ = (uint32_t)((row * x->size + column) * it->outputs);
         }
     }
-    return (int32_t)sum;
+    return list;
 }
 
 /* Four neighbouring channels, each with weights of its own; every tap's four inputs and weights are one word each. */
-static void four_sums(const depthwise *it, const int8_t *channel, const int8_t *weights, taps down, taps across, int32_t sums[4]) {
-    const span *y = &it->over.y;
-    const span *x = &it->over.x;
-    const uint32_t offsets = pair_of(it->scaling.input_offset, it->scaling.input_offset);
+static void four_sums(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, uint32_t offsets, int32_t sums[4]) {
     int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-    int32_t step = x->dilation * it->inputs;
-    for (int32_t row = down.first; row < down.end; row++) {
-        const int8_t *from = channel + ((down.start + row * y->dilation) * x->input + across.start) * it->inputs + across.first * step;
-        const int8_t *with = weights + (row * x->size + across.first) * it->outputs;
-        for (int32_t tap = across.first; tap < across.end; tap++, from += step, with += it->outputs) {
-            uint32_t inputs = four_at(from);
-            uint32_t factors = four_at(with);
-            uint32_t even = even_pair(inputs, offsets), even_factors = even_bytes(factors);
-            uint32_t odd = odd_pair(inputs, offsets), odd_factors = odd_bytes(factors);
-            a = add_low(a, even, even_factors);
-            b = add_low(b, odd, odd_factors);
-            c = add_high(c, even, even_factors);
-            d = add_high(d, odd, odd_factors);
-        }
+    while (list != end) {
+        uint32_t input, weight;
+        list = two_words(list, &input, &weight);
+        uint32_t inputs = four_at(channel + input);
+        uint32_t factors = four_at(weights + weight);
+        uint32_t even = even_pair(inputs, offsets), even_factors = even_bytes(factors);
+        uint32_t odd = odd_pair(inputs, offsets), odd_factors = odd_bytes(factors);
+        a = add_low(a, even, even_factors);
+        b = add_low(b, odd, odd_factors);
+        c = add_high(c, even, even_factors);
+        d = add_high(d, odd, odd_factors);
     }
     sums[0] = a;
     sums[1] = b;
@@ -80,20 +77,22 @@ static void four_sums(const depthwise *it, const int8_t *channel, const int8_t *
     sums[3] = d;
 }
 
-static void one_pixel(const depthwise *it, const int8_t *picture, const int8_t *weights, const uint8_t *biases, taps down, taps across,
-                      int8_t *output) {
-    int32_t multiplier = it->outputs / it->inputs;
+static int32_t one_sum(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, int32_t offset, int32_t sum) {
+    for (; list != end; list += 2) sum = wrap_add(sum, weights[list[1]] * (channel[list[0]] + offset));
+    return sum;
+}
+
+/* The sums of all channels of one pixel, from their biases on. */
+static void pixel_sums(const depthwise *it, const int8_t *picture, const int8_t *weights, const uint32_t *list, const uint32_t *end, int32_t *sums) {
+    const int32_t multiplier = it->outputs / it->inputs;
+    const int32_t offset = it->scaling.input_offset;
+    const uint32_t offsets = pair_of(offset, offset);
     int32_t channel = 0;
     for (; multiplier == 1 && channel + 4 <= it->outputs; channel += 4) {
-        int32_t sums[4];
-        four_biases(biases, channel, sums);
-        four_sums(it, picture + channel, weights + channel, down, across, sums);
-        scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
+        four_sums(picture + channel, weights + channel, list, end, offsets, sums + channel);
     }
     for (; channel < it->outputs; channel++) {
-        int32_t sum = window_sum(it, picture + channel / multiplier, weights + channel, down, across);
-        sum = wrap_add(sum, bias_at(biases, channel));
-        scaled_outputs(&it->scaling, channel, 1, &sum, output + channel);
+        sums[channel] = one_sum(picture + channel / multiplier, weights + channel, list, end, offset, sums[channel]);
     }
 }
 
@@ -103,14 +102,16 @@ static void run(const running *now) {
     const int8_t *weights = input_bytes(now, 1);
     const uint8_t *biases = input_bytes(now, 2);
     int8_t *output = output_bytes(now, 0);
-    const span *y = &it->over.y;
-    const span *x = &it->over.x;
-    for (int32_t batch = 0; batch < it->batches; batch++, picture += y->input * x->input * it->inputs) {
-        for (int32_t row = 0; row < y->output; row++) {
-            taps down = taps_at(y, row);
-            for (int32_t column = 0; column < x->output; column++, output += it->outputs) {
-                one_pixel(it, picture, weights, biases, down, taps_at(x, column), output);
-            }
+    int32_t *sums = scratch_bytes(now);
+    uint32_t *list = (uint32_t *)(sums + it->outputs);
+    const int32_t positions = it->over.y.output * it->over.x.output;
+    const int32_t picture_bytes = it->over.y.input * it->over.x.input * it->inputs;
+    for (int32_t batch = 0; batch < it->batches; batch++, picture += picture_bytes) {
+        for (int32_t position = 0; position < positions; position++, output += it->outputs) {
+            const uint32_t *end = list_taps(it, position, list);
+            biases_of(biases, 0, it->outputs, sums);
+            pixel_sums(it, picture, weights, list, end, sums);
+            scaled_outputs(&it->scaling, 0, it->outputs, sums, output);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* Sums of products: the innermost loops of convolutions and dense layers, one output or four outputs at a time. */
+/* Sums of products: the innermost loops of dense layers, one output or four outputs at a time. */
 #ifndef ENGINE_DOT_H
 #define ENGINE_DOT_H
 

@@ -40,7 +40,7 @@ static void one_row(const fully_connected *it, const int8_t *inputs, const int8_
     int32_t channel = 0;
     for (; channel + 4 <= it->outputs; channel += 4, weights += 4 * it->inputs) {
         int32_t sums[4];
-        four_biases(biases, channel, sums);
+        biases_of(biases, channel, 4, sums);
         dot4(inputs, weights, it->inputs, it->inputs, offset, sums);
         scaled_outputs(&it->scaling, channel, 4, sums, output + channel);
     }

@@ -1,13 +1,4 @@
-/* What a kernel is made of, and what it may see: at loading the shapes and scales of its tensors, at running their bytes.
- *
- * A kernel checks everything in `prepare`, once: types, shapes against each other, options. What it needs to know at running it
- * claims from the arena. `run` then trusts all of it and cannot fail. Numbers of operators, types and options' slots are those of
- * TensorFlow Lite's schema.fbs.
- *
- * Settings are plain numbers of fixed width, never pointers, and `run` does not write to them: `edgepipe export --as c` takes them
- * from the engine of this machine and puts them into flash. What stands between `#ifndef ENGINE_STANDALONE` and its end is about
- * loading, and is left out there.
- */
+/* What a kernel is made of, and what it may see: at loading the shapes and scales of its tensors, at running their bytes. */
 #ifndef ENGINE_KERNEL_H
 #define ENGINE_KERNEL_H
 
@@ -17,6 +8,14 @@
 #ifndef ENGINE_STANDALONE
 #include "engine.h"
 #include "flat.h"
+
+/* A kernel checks everything in `prepare`, once: types, shapes against each other, options. What it needs to know at running it
+ * claims from the arena. `run` then trusts all of it and cannot fail. Numbers of operators, types and options' slots are those of
+ * TensorFlow Lite's schema.fbs.
+ *
+ * What is claimed is settings: numbers of fixed width, never pointers, the same on every machine and never written by `run`, since
+ * `edgepipe export --as c` puts this machine's into a chip's flash. Memory to work with is scratch. What stands between
+ * `#ifndef ENGINE_STANDALONE` and its end is about loading, and is not exported. */
 #endif
 
 #define LARGEST_RANK 6u
@@ -93,7 +92,7 @@ bool is_constant(const tensor *of);
 void *claim(preparation *at, uint32_t bytes);
 
 /* Have at least so many bytes of memory to work with in every run, aligned to 4, whatever was in them before: all steps share it. */
-void want_scratch(preparation *at, uint32_t bytes);
+void want_scratch(preparation *at, uint64_t bytes);
 
 /* The bytes of an input or an output; NULL for an optional input that is not there. */
 const void *input_bytes(const running *now, uint32_t index);

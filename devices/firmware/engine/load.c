@@ -55,8 +55,9 @@ void *claim(preparation *at, uint32_t bytes) {
     return NULL;
 }
 
-void want_scratch(preparation *at, uint32_t bytes) {
-    if (bytes > at->into->scratch_bytes) at->into->scratch_bytes = bytes;
+void want_scratch(preparation *at, uint64_t bytes) {
+    engine *it = at->into;
+    if (bytes > it->scratch_bytes) it->scratch_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
 }
 
 static bool check_tensor(preparation *at, uint32_t index) {

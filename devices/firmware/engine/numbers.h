@@ -63,12 +63,37 @@ static inline int32_t high_product(int32_t a, int32_t b) {
 /* For factors of 1/2 and more: rare, and out of line to keep the common case short. */
 int32_t scale_up(int32_t value, int32_t multiplier, int32_t shift);
 
-/* Halves go away from zero: one less for negative numbers, then half up. With a multiplier below 2^31 the product is between
- * -2^31 + 1 and 2^31 - 2, so neither step overflows. */
+/* Halves go away from zero: one less for negative numbers, then half up. The product of a multiplier below 2^31 is between
+ * -2^31 + 1 and 2^31 - 2, so neither step overflows. Shifts are below 0. */
+static inline int32_t scale_down(int32_t product, int32_t shift) {
+    return (((product + (product >> 31)) >> ~shift) + 1) >> 1;
+}
+
 static inline int32_t scale_by(int32_t value, int32_t multiplier, int32_t shift) {
     if (shift >= 0) return scale_up(value, multiplier, shift);
-    int32_t product = high_product(value, multiplier);
-    return (((product + (product >> 31)) >> (-shift - 1)) + 1) >> 1;
+    return scale_down(high_product(value, multiplier), shift);
+}
+
+/* high_product() for a multiplier of 2^30 and more. Twice that less 2^32 fits in 32 bits, and SMMLAR adds the missing value * 2^32. */
+static inline int32_t factor_product(int32_t value, int32_t multiplier) {
+#if defined(__ARM_FEATURE_DSP)
+    int32_t found;
+    __asm__("smmlar %0, %1, %2, %1" : "=r"(found) : "r"(value), "r"(shift_left(multiplier, 1)));
+    return found;
+#else
+    return high_product(value, multiplier);
+#endif
+}
+
+/* The nearest int8. */
+static inline int32_t saturated(int32_t value) {
+#if defined(__ARM_FEATURE_SAT)
+    int32_t found;
+    __asm__("ssat %0, #8, %1" : "=r"(found) : "r"(value));
+    return found;
+#else
+    return value < -128 ? -128 : value > 127 ? 127 : value;
+#endif
 }
 
 static inline int8_t clamp(int32_t value, bounds limits) {

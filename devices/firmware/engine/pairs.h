@@ -63,6 +63,13 @@ static inline int32_t add_both(int32_t sum, uint32_t a, uint32_t b) {
     return found;
 }
 
+/* Two words, and the place behind them. */
+static inline const uint32_t *two_words(const uint32_t *from, uint32_t *first, uint32_t *second) {
+    const uint32_t *at = from;
+    __asm__("ldrd %0, %1, [%2], #8" : "=&r"(*first), "=&r"(*second), "+r"(at) : "m"(from[0]), "m"(from[1]));
+    return at;
+}
+
 #else
 
 /* The signed bytes of a word, each with its half of `offsets` added. */
@@ -84,6 +91,12 @@ static inline uint32_t odd_bytes(uint32_t word) {
 
 static inline int32_t add_both(int32_t sum, uint32_t a, uint32_t b) {
     return add_high(add_low(sum, a, b), a, b);
+}
+
+static inline const uint32_t *two_words(const uint32_t *from, uint32_t *first, uint32_t *second) {
+    *first = from[0];
+    *second = from[1];
+    return from + 2;
 }
 
 #endif
