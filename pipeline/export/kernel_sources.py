@@ -25,7 +25,7 @@ def kernel_sources(engine: Sources, kernels: Collection[str]) -> dict[str, str]:
     """
     running = {name: without_loading(text) for name, text in engine.items()}
     home = {match[1]: name for name, text in running.items() for match in ENTRY.finditer(text)}
-    needed = _closure(running, sorted({home[kernel] for kernel in kernels}))
+    needed = _closure(running, {"kernel.h", *(home[kernel] for kernel in kernels)})
     told = {name: ENTRY.sub(_function, running[name]) for name in needed if _says_something(running[name])}
     declared = sorted(kernel for kernel, name in home.items() if name in told)
     return dict(sorted({**told, f"{TABLE}.h": _declarations(declared)}.items()))
@@ -55,7 +55,7 @@ def _kept(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _closure(sources: Sources, wanted: Iterable[str]) -> set[str]:
-    """Return the files, what they include, and the .c beside every .h; the engine's own table of kernels is not among them."""
+    """Return the files, what they include, and the .c beside every .h; the engine's own list of kernels is not among them."""
     found: set[str] = set()
     waiting = list(wanted)
     while waiting:
@@ -66,7 +66,7 @@ def _closure(sources: Sources, wanted: Iterable[str]) -> set[str]:
         for stem in INCLUDE.findall(sources[name]):
             waiting += [f"{stem}.h", f"{stem}.c"]
         waiting.append(re.sub(r"\.h$", ".c", name))
-    return found | ({"kernel.h"} & sources.keys())
+    return found
 
 
 def _says_something(text: str) -> bool:
