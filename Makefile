@@ -9,6 +9,7 @@ SOURCES := $(shell find src pipeline devices reports -name '*.py' -o -name '*.ji
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp $(VENV)/linked.stamp
+	@sh tests/system_packages.sh emulator || echo "the demo goes on without an emulated Cortex-M"
 	$(BIN)/edgepipe demo
 
 # The virtual Pi is fetched meanwhile, where there is none yet; the tests that need it wait for it.

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Install what the tests need from Debian, where this is Debian and we are root; say what is missing elsewhere.
+# Install what the tests need, or with `emulator` a Cortex-M to run on, where this is Debian and we are root; else say what is missing.
 set -eu
-packages="chromium fonts-dejavu-core strace g++ openssh-server qemu-user-static binfmt-support mmdebstrap arch-test qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi"
+emulator="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi"
+packages="chromium fonts-dejavu-core strace g++ openssh-server qemu-user-static binfmt-support mmdebstrap arch-test $emulator"
+[ "${1:-}" = emulator ] && packages="$emulator"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -12,5 +14,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null
 else
-    echo "not installed, so some tests will be skipped:$missing"
+    echo "not installed, so what needs it is left out:$missing"
 fi

@@ -14,6 +14,7 @@ from time import monotonic
 from edgepipe.devices import firmware_build
 from edgepipe.devices.transports.serial_line import Line, TtyLine
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
+from edgepipe.places import storage_errors
 
 PROGRAM, PACKAGE = "qemu-system-arm", "qemu-system-arm"
 # 2^5 = 32 ns of virtual time for each instruction, whatever the host does; waiting costs no host time.
@@ -21,15 +22,35 @@ COUNTED = ("-icount", "shift=5,align=off,sleep=off")
 HEADLESS = ("-display", "none", "-monitor", "none", "-serial", "pty")
 WHERE = re.compile(rb"char device redirected to (/dev/pts/\d+)")
 END_S = 5.0
+# The board's large memory, which the firmware takes for flash; its size is fixed (QEMU 7.2, hw/arm/mps2.c and mps2-tz.c).
+FLASH_SIZES = {"mps3-an547": "2G"}
+USUAL_FLASH_SIZE = "16M"
+
+
+def missing_packages(machine: str) -> tuple[str, ...]:
+    """Return the Debian packages without which a machine cannot be emulated here; none: it can."""
+    port = firmware_build.PORTS[machine]
+    needed = {PROGRAM: PACKAGE, port.compiler: port.package}
+    return tuple(package for program, package in needed.items() if shutil.which(program) is None)
 
 
 class QemuTransport:
-    """Starts the emulator when opened and ends it when closed; `build` makes the firmware of a machine."""
+    """Starts the emulator when opened and ends it when closed; `build` makes the firmware of a machine.
+
+    What the board keeps in flash lasts in the file `flash`, without one only as long as the emulator runs.
+    """
 
     baud = 115_200  # of the boards that it stands for; the emulated line takes bytes as they come
 
-    def __init__(self, name: str, machine: str, build: Callable[[str], firmware_build.Firmware] = firmware_build.build) -> None:
-        self._name, self._machine, self._build = name, machine, build
+    def __init__(
+        self,
+        name: str,
+        machine: str,
+        build: Callable[[str], firmware_build.Firmware] = firmware_build.build,
+        *,
+        flash: Path | None = None,
+    ) -> None:
+        self._name, self._machine, self._build, self._flash = name, machine, build, flash
         known = [port for port in firmware_build.PORTS if port.startswith("mps")]
         if machine not in known:
             raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {', '.join(known)}.")
@@ -46,12 +67,22 @@ class QemuTransport:
                 f"{self._name} cannot be emulated: {PROGRAM} is not installed",
                 todo=f"On Debian and Ubuntu: apt-get install {PACKAGE}.",
             )
-        command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED]
+        command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED, *self._kept()]
         if shutil.which("setpriv"):  # of util-linux: the emulator ends with whoever started it, however that ends
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._line = TtyLine(self._where(deadline_s))
         return self._line
+
+    def _kept(self) -> tuple[str, ...]:
+        """Return the options that have the flash in its file, which takes no more of the disk than was written."""
+        if self._flash is None:
+            return ()
+        with storage_errors(self._flash):
+            self._flash.parent.mkdir(parents=True, exist_ok=True)
+        path = str(self._flash).replace(",", ",,")  # as QEMU's options want it
+        size = FLASH_SIZES.get(self._machine, USUAL_FLASH_SIZE)
+        return "-machine", "memory-backend=flash", "-object", f"memory-backend-file,id=flash,mem-path={path},size={size},share=on"
 
     def _where(self, deadline_s: float) -> Path:
         """Return the line's place, which the emulator tells."""

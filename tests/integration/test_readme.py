@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from commandline import Command, Demo
 
+from edgepipe.devices.transports.qemu import missing_packages
 from edgepipe.pipeline.data import load, split
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -37,6 +38,8 @@ def test_the_tour_has_a_command_for_each_of_its_steps() -> None:
 def test_every_command_of_the_tour_works_in_order(users_folder: Path) -> None:
     run = Command(users_folder)
     for words in COMMANDS:
+        if words[-1] == "mcu-m4-qemu" and missing_packages("mps2-an386"):
+            continue
         done = run(*words[1:], EDGEPIPE_RESULTS=str(users_folder / "edgepipe-results"))
         assert done.code == 0, f"{words}: {done.err or done.out}"
     made = {path.name for path in users_folder.rglob("*")}
