@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
-from edgepipe.devices.boards.mcu import LineTransport, McuBoard
+from edgepipe.devices.boards.mcu import LineTransport
+from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
 from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
@@ -14,13 +15,12 @@ from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial import NetworkTransport, SerialTransport
 from edgepipe.errors import InventoryError, UsageError
+from edgepipe.places import cache_dir
 
 
 def connect(entry: DeviceEntry) -> Board:
     """Return the board of an entry, not yet opened. Raises InventoryError for a kind that this version cannot reach."""
-    ways = LINES if entry.board == "mcu" else TRANSPORTS
-    if entry.transport.kind not in ways:
-        raise _unknown(entry, "serial line" if entry.board == "mcu" else "transport", entry.transport.kind, ways)
+    _check_way(entry)
     if entry.board not in BOARDS:
         raise _unknown(entry, "board", entry.board, BOARDS)
     return BOARDS[entry.board](entry)
@@ -29,10 +29,16 @@ def connect(entry: DeviceEntry) -> Board:
 def connect_deployable(entry: DeviceEntry) -> Deployable:
     """Return a board that keeps models for applications, not yet opened. Raises UsageError for one that does not."""
     if entry.board not in DEPLOYABLE:
-        raise UsageError(f'{entry.name} is a "{entry.board}" board, which keeps no models', todo="Name a Linux board.")
-    if entry.transport.kind not in TRANSPORTS:
-        raise _unknown(entry, "transport", entry.transport.kind, TRANSPORTS)
+        raise UsageError(f'{entry.name} is a "{entry.board}" board, which keeps no models', todo="Name another.")
+    _check_way(entry)
     return DEPLOYABLE[entry.board](entry)
+
+
+def _check_way(entry: DeviceEntry) -> None:
+    is_line = entry.board == "mcu"
+    ways: Iterable[str] = LINES if is_line else TRANSPORTS
+    if entry.transport.kind not in ways:
+        raise _unknown(entry, "serial line" if is_line else "transport", entry.transport.kind, ways)
 
 
 def _unknown(entry: DeviceEntry, what: str, word: str, known: Iterable[str]) -> InventoryError:
@@ -66,7 +72,8 @@ def _linux(entry: DeviceEntry) -> LinuxBoard:
 
 def _qemu(entry: DeviceEntry) -> LineTransport:
     assert isinstance(entry.transport, QemuLink)
-    return QemuTransport(entry.name, entry.transport.machine)
+    machine = entry.transport.machine
+    return QemuTransport(entry.name, machine, flash=cache_dir() / "flash" / f"{entry.name}-{machine}")
 
 
 def _serial(entry: DeviceEntry) -> LineTransport:
@@ -77,9 +84,9 @@ def _serial(entry: DeviceEntry) -> LineTransport:
     return SerialTransport(entry.name, link.by_id or "", link.baud)
 
 
-def _mcu(entry: DeviceEntry) -> McuBoard:
+def _mcu(entry: DeviceEntry) -> DeployableMcu:
     emulated = entry.is_virtual or isinstance(entry.transport, QemuLink)
-    return McuBoard(entry.name, LINES[entry.transport.kind](entry), emulated=emulated)
+    return DeployableMcu(entry.name, LINES[entry.transport.kind](entry), emulated=emulated)
 
 
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
@@ -96,4 +103,4 @@ BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
 # Not "fake": a board in memory keeps what it is given no longer than the command lives.
-DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux, "coral": _linux}
+DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux, "coral": _linux, "mcu": _mcu}

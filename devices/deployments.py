@@ -10,6 +10,8 @@ from edgepipe.devices.agent.signing import Signed
 from edgepipe.devices.protocols import RunOptions
 
 DEADLINE_S = 120.0
+# What rolls a trial back on a microcontroller: its firmware, at the next reset. It has no clock, and thus no deadline.
+AT_RESET = "firmware"
 PLAIN = RunOptions()
 
 
@@ -62,7 +64,8 @@ class Deployed:
     """What became of an order.
 
     `finding` says what was wrong with the model: crashed, hung, out of memory, wrong output, slow; or what else ended the trial.
-    `protected` names what would have rolled it back after a reboot: systemd, cron, or no. `sent_bytes` counts the model's only.
+    `protected` names what would have rolled it back after a reboot: systemd, cron, a microcontroller's firmware (AT_RESET), or no.
+    `sent_bytes` counts the model's only.
     `signed` says who verified the signature of its manifest: board, or host where the board's OpenSSH is too old, "" for nobody;
     `signer` is the fingerprint of the key.
     """

@@ -144,18 +144,14 @@ class McuBoard:
 
     def push(self, model: Path, sha256: str) -> None:
         """Send the model into the board's memory. Raises ModelRejected where it does not fit or the engine refuses it."""
-        content = model.read_bytes()
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise InfrastructureError(f"{model} is another file than {sha256:.12}", cause="it was changed meanwhile")
-        self._pushed = (sha256, Upload(content=content, name=model.stem))
+        self._take(model, sha256, model.stem)
         self._load(sha256)
 
     def measure(self, sha256: str, request: BlockRequest) -> Block:
         """Start the board anew, unless it has just started, and time the model; the times are the board's own ticks."""
         if request.index:
             self._require(sha256)
-            self._open().talk.reset()
-            self._open().link.hello(deadline_s=HELLO_S)
+            self._restart()
         loaded = self._load(sha256)
         inputs = _inputs(loaded.inputs, request.seed)
         first = self._run(inputs, request.options)
@@ -226,13 +222,30 @@ class McuBoard:
             raise InfrastructureError(f"{self._name} has no model {sha256:.12}")
         return self._pushed[1]
 
+    def _take(self, model: Path, sha256: str, name: str) -> None:
+        """Read the model that is to be sent as `name`."""
+        content = model.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InfrastructureError(f"{model} is another file than {sha256:.12}", cause="it was changed meanwhile")
+        self._pushed = (sha256, Upload(content=content, name=name))
+
     def _load(self, sha256: str) -> Loaded:
         """Bring what the board does not have of the model, and have its engine take it."""
+        self._send(sha256)
+        self._loaded = self._open().talk.load()
+        return self._loaded
+
+    def _send(self, sha256: str) -> int:
+        """Bring what the board does not have of the model, and return the bytes that it had not."""
         upload, board = self._require(sha256), self._open()
         limits = board.talk.limits(board.info, self._transport.baud)
-        SerialUpload(board.link, upload, limits).run(deadline_s=UPLOAD_S + len(upload.content) / SLOWEST_BYTES_PER_S)
-        self._loaded = board.talk.load()
-        return self._loaded
+        sent = SerialUpload(board.link, upload, limits).run(deadline_s=UPLOAD_S + len(upload.content) / SLOWEST_BYTES_PER_S)
+        return len(upload.content) - sent.began_at
+
+    def _restart(self) -> None:
+        """Start the board anew."""
+        self._open().talk.reset()
+        self._open().link.hello(deadline_s=HELLO_S)
 
     def _run(self, inputs: Sequence[bytes], options: RunOptions) -> int:
         """Write every input and run once; returns ticks."""

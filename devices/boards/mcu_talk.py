@@ -87,9 +87,9 @@ class McuTalk:
         """Return what an upload may put on the line."""
         return LineLimits(window_bytes=info.count("window_bytes"), payload_bytes=info.count("payload_bytes"), baud=baud)
 
-    def load(self, *, deadline_s: float = ASK_S) -> Loaded:
-        """Have the engine take the pushed model. Raises ModelRejected with the operator and the reason."""
-        answer = self._ask(Ask.LOAD, deadline_s=deadline_s, refusals=(Status.REFUSED,))
+    def load(self, *, kept: bool = False, deadline_s: float = ASK_S) -> Loaded:
+        """Have the engine take the pushed model, or the one kept in flash. Raises ModelRejected with operator and reason."""
+        answer = self._ask(Ask.LOAD, bytes((1,)) if kept else b"", deadline_s=deadline_s, refusals=(Status.REFUSED,))
         if answer.status is Status.REFUSED:
             raise self._refused(answer.payload)
         arena_bytes, inputs, outputs, steps = LOADED.unpack_from(answer.payload)

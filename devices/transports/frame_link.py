@@ -35,9 +35,13 @@ class Ask(IntEnum):
     STEPS = 0x25
     FORGET = 0x30
     RESET = 0x31
+    SLOTS = 0x40
+    STAGE = 0x41
+    CONFIRM = 0x42
+    REVOKE = 0x43
 
 
-SLOW = frozenset({Ask.COMMIT, Ask.LOAD, Ask.INVOKE})
+SLOW = frozenset({Ask.COMMIT, Ask.LOAD, Ask.INVOKE, Ask.STAGE, Ask.CONFIRM, Ask.REVOKE})
 
 
 class Status(IntEnum):
@@ -53,6 +57,11 @@ class Status(IntEnum):
     NO_MODEL = 7
     REFUSED = 8
     INPUT_MISSING = 9
+    NO_FLASH = 10
+    FLASH_FAILED = 11
+    ON_TRIAL = 12
+    NO_TRIAL = 13
+    NO_WAY_BACK = 14
 
 
 @dataclass(frozen=True, kw_only=True)
