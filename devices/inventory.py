@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
+from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.documents import parse, read_yaml, suggestion
 from edgepipe.errors import InventoryError
@@ -103,13 +104,6 @@ class PowerEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlashEntry:
-    """What writes a microcontroller's flash."""
-
-    tool: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class SigningEntry:
     """Whose signatures count for the models of a board: `signers` are Ed25519 public keys, "ssh-ed25519 AAAA...".
 
@@ -128,6 +122,9 @@ class DeviceEntry:
 
     `governor`: performance is set while it is measured, where that is allowed, or it is left alone (`keep`). Before each block it
     may cool down to `cool_below_c`; None: 70, but neither this machine nor an emulated board is waited for.
+
+    `hardware` is the kind of a microcontroller's board, `board_id` its serial number and kind as its firmware tells them: another
+    board is refused. `flash` is what writes its flash.
     """
 
     name: str
@@ -136,6 +133,7 @@ class DeviceEntry:
     transport: Link
     labels: dict[str, str] = field(default_factory=dict)
     hardware: str | None = None
+    board_id: Text | None = None
     power: PowerEntry | None = None
     flash: FlashEntry | None = None
     signing: SigningEntry | None = None
@@ -233,6 +231,8 @@ def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -
     if "transport" in content:
         link = _collect(problems, f"{here}.transport", lambda: _link(content["transport"]))
         fields["transport"] = link or LocalLink()  # what is wrong with it is told already
+    if content.get("flash") is not None:
+        fields["flash"] = _collect(problems, f"{here}.flash", lambda: _told_by("tool", TOOLS, content["flash"], "flash"))
     device = _collect(problems, here, lambda: parse(DeviceEntry, fields, source=here, error=InventoryError))
     if device and link:
         yield device
@@ -240,14 +240,19 @@ def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -
 
 def _link(content: object) -> Link:
     """Return the link of a kind. Raises InventoryError with its problems."""
-    kind = content.get("kind") if isinstance(content, dict) else None
-    if not isinstance(kind, str) or kind not in LINKS:
-        given = "a transport needs a kind." if not isinstance(kind, str) else f'unknown kind "{kind}".'
-        raise InventoryError("", problems=[given + suggestion(str(kind), list(LINKS))])
-    link = parse(LINKS[kind], content, source="", error=InventoryError)
+    link = _told_by("kind", LINKS, content, "a transport")
     if isinstance(link, SerialLink) and (link.by_id is None) == (link.url is None):
         raise InventoryError("", problems=['a serial line has one of "by_id", for this machine\'s, and "url", for another\'s'])
     return link
+
+
+def _told_by(key: str, kinds: Mapping[str, type[T]], content: object, what: str) -> T:
+    """Return what `content` says, read as its `key` tells. Raises InventoryError with its problems."""
+    word = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(word, str) or word not in kinds:
+        given = f"{what} needs a {key}." if not isinstance(word, str) else f'unknown {key} "{word}".'
+        raise InventoryError("", problems=[given + suggestion(str(word), list(kinds))])
+    return parse(kinds[word], content, source="", error=InventoryError)
 
 
 def _collect(problems: list[str], here: str, read: Callable[[], T]) -> T | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgepipe.devices.flashing import TOOLS
 from edgepipe.devices.inventory import LINKS, NAME, Defaults, DeviceEntry, SerialLink
 from edgepipe.documents import json_schema
 
@@ -17,7 +18,9 @@ def inventory_schema() -> dict[str, Any]:
     del device["properties"]["name"]  # what stands before the colon
     device["required"].remove("name")
     for kind, link in LINKS.items():
-        _told_by_kind(definitions[link.__name__], kind)
+        _told_by("kind", definitions[link.__name__], kind)
+    for name, tool in TOOLS.items():
+        _told_by("tool", definitions[tool.__name__], name)
     definitions[SerialLink.__name__]["oneOf"] = [{"required": ["by_id"]}, {"required": ["url"]}]
     defaults = json_schema(Defaults)
     definitions |= {**defaults.pop("$defs", {}), "Device": device, "Defaults": defaults}
@@ -42,8 +45,8 @@ def inventory_schema() -> dict[str, Any]:
     }
 
 
-def _told_by_kind(link: dict[str, Any], kind: str) -> None:
-    """Make `kind` the one thing that tells which transport is meant; no default may say where this machine keeps Python."""
-    link["properties"]["kind"] = {"const": kind}
-    link["required"] = ["kind", *link.get("required", ())]
-    link["properties"].get("python", {}).pop("default", None)
+def _told_by(key: str, definition: dict[str, Any], word: str) -> None:
+    """Make `key` the one thing that tells which is meant; no default may say where this machine keeps Python."""
+    definition["properties"][key] = {"const": word}
+    definition["required"] = [key, *definition.get("required", ())]
+    definition["properties"].get("python", {}).pop("default", None)

@@ -162,7 +162,12 @@ def _describe(kind: type, path: list[str], problem: Any) -> str:
         return f'"{key}" is missing'
     given = problem["input"]
     shown = f" (given: {given!r:.60})" if isinstance(given, str | int | float | bool) else ""
-    message = problem["msg"].removeprefix("Value error, ").replace("a valid dictionary", "a map of keys")
+    message = (
+        problem["msg"]
+        .removeprefix("Value error, ")
+        .replace("a valid dictionary", "a map of keys")
+        .replace("a valid tuple", "a list")
+    )
     return f'"{key}": {message[:1].lower()}{message[1:]}{shown}'
 
 

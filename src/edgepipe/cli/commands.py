@@ -19,6 +19,7 @@ from edgepipe.cli.edgetpu import edgetpu
 from edgepipe.cli.eval import evaluate
 from edgepipe.cli.export import export
 from edgepipe.cli.farm import COMMANDS as FARM
+from edgepipe.cli.flash import flash
 from edgepipe.cli.inspect import inspect
 from edgepipe.cli.parity import parity
 from edgepipe.cli.prune import prune
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int] | Mapping[str, Callable[..., i
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
     "farm": (BOARDS, FARM),
+    "flash": (BOARDS, flash),
     "sign": (BOARDS, sign),
     "deploy": (BOARDS, deploy),
     "confirm": (BOARDS, confirm),

@@ -37,7 +37,8 @@ extern uint8_t __start_noinit[], __stop_noinit[];
 #endif
 
 const struct port_facts PORT_FACTS = {
-    .board = HOST_BOARD, .cpu = "host", .serial = HOST_SERIAL, .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
+    .board = HOST_BOARD, .cpu = "host", .serial = HOST_SERIAL, .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES,
+    .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 /* Write all bytes, or end: there is nobody on the other side. */
