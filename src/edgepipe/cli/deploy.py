@@ -69,6 +69,7 @@ def deploy(
     made-up ones with the answers of this machine). A model that crashes, hangs, needs too much memory, answers wrongly or is slower
     than --slowest-ms is rolled back: exit code 6. So is one that nobody confirms by the deadline. A model that is there already is
     not sent again. Where the inventory has "signing", or the board trusts somebody, only signed models go out: edgepipe sign.
+    A microcontroller keeps it in flash; having no clock, it goes back at its next reset: docs/deploying.md.
 
     [bold]Examples[/]
 
@@ -152,9 +153,9 @@ def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
         if each.error is not None:
             shown.print(f"[red]✗[/] {where}\n{escape(str(each.error))}")
         elif each.deployed is not None and each.deployed.outcome == "trial":
+            until = "before its next reset" if each.deployed.protected == "firmware" else f"within {deadline_s:g} s"
             shown.print(
-                f"[yellow]…[/] {where} is on trial: `edgepipe confirm --device {escape(each.device)}` within {deadline_s:g} s",
-                soft_wrap=True,
+                f"[yellow]…[/] {where} is on trial: `edgepipe confirm --device {escape(each.device)}` {until}", soft_wrap=True
             )
         elif each.deployed is not None:
             took = each.deployed.measured.median_us

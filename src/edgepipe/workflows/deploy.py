@@ -15,7 +15,7 @@ from edgepipe.bundles import GOLDEN, MODEL
 from edgepipe.devices.agent.signing import Signed
 from edgepipe.devices.connect import connect_deployable
 from edgepipe.devices.deployments import DEADLINE_S, PLAIN, Deployed, Order, Standing, State
-from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.inventory import DeviceEntry, QemuLink, load_inventory
 from edgepipe.devices.protocols import Deployable, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.signing import signed_version, trusted_keys
@@ -108,6 +108,7 @@ def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit 
     where it is for an Edge TPU and what it was compiled from is not there. Interrupted and Terminated say what became of each.
     """
     _check_versions(planned, wishes.version)
+    _check_trials(planned, wishes.confirm)
     made: dict[str, bytes] = {}
     for each in planned:
         sha256 = each.choice.facts.sha256
@@ -118,15 +119,16 @@ def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit 
         try:
             done.append(_deliver(each, made[each.choice.facts.sha256], wishes, emit))
         except (KeyboardInterrupt, Interrupted, Terminated) as exc:
-            raise _stopped(exc, done, [later.entry.name for later in planned[len(done) :]], wishes) from exc
+            raise _stopped(exc, done, [later.entry for later in planned[len(done) :]], wishes) from exc
     return tuple(done)
 
 
-def _stopped(exc: BaseException, done: Sequence[Delivery], left: Sequence[str], wishes: Wishes) -> Interrupted | Terminated:
+def _stopped(exc: BaseException, done: Sequence[Delivery], left: Sequence[DeviceEntry], wishes: Wishes) -> Interrupted | Terminated:
     became = [f"{each.device}: {each.error.what if each.error else 'done'}" for each in done]
-    became.append(f"{left[0]}: it may have the model on trial, and then goes back by itself within {wishes.deadline_s:g} s")
-    became += [f"{name}: nothing was sent" for name in left[1:]]
-    todo = f"`edgepipe farm status {left[0]}` says how it stands; `edgepipe rollback --device {left[0]}` does not wait."
+    name, back = left[0].name, "at its next reset" if left[0].board == "mcu" else f"within {wishes.deadline_s:g} s"
+    became.append(f"{name}: it may have the model on trial, and then goes back by itself {back}")
+    became += [f"{later.name}: nothing was sent" for later in left[1:]]
+    todo = f"`edgepipe farm status {name}` says how it stands; `edgepipe rollback --device {name}` does not wait."
     if isinstance(exc, Terminated):
         return Terminated(exc.what, problems=became, todo=todo)
     return Interrupted("stopped by Ctrl-C", problems=became, todo=todo)
@@ -138,6 +140,17 @@ def _check_versions(planned: Sequence[Planned], version: int | None) -> None:
     problems = [f"{name} is signed as version {number}" for name, number in signed.items() if version not in (None, number)]
     if problems:
         raise UsageError(f"it cannot go out as version {version}", problems=problems, todo="Leave --version away, or sign it anew.")
+
+
+def _check_trials(planned: Sequence[Planned], confirm: bool) -> None:
+    """Raise UsageError where a trial is to be left running on a board that ends with the command."""
+    emulated = [each.entry.name for each in planned if isinstance(each.entry.transport, QemuLink)]
+    if emulated and not confirm:
+        raise UsageError(
+            "a trial cannot be left running on an emulated microcontroller",
+            problems=[f"{name} ends with the command, and its trial with it" for name in emulated],
+            todo="Leave --no-confirm out.",
+        )
 
 
 def _golden(choice: Choice, emit: Emit) -> bytes:

@@ -11,9 +11,10 @@ from typing import TypeVar
 from edgepipe.devices import provisioning
 from edgepipe.devices.board_state import BoardFinding, BoardState, examine
 from edgepipe.devices.boards.linux import LinuxBoard
-from edgepipe.devices.connect import connect
+from edgepipe.devices.connect import connect, connect_deployable
 from edgepipe.devices.deployments import Standing
 from edgepipe.devices.inventory import DeviceEntry, SshLink, load_inventory
+from edgepipe.devices.protocols import Board, Deployable
 from edgepipe.devices.provisioning import Fetch, Provisioned, Stamp
 from edgepipe.devices.selector import select
 from edgepipe.devices.signing import trusted_keys
@@ -22,6 +23,7 @@ from edgepipe.errors import EdgepipeError, Stopped, StorageError, UsageError
 from edgepipe.events import Emit, Note, step
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Board)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def probe(device: str, *, inventory: Path | None = None, emit: Emit) -> tuple[Pr
         state = provisioning.probe(board)
         return Probed(name=entry.name, state=state, findings=examine(state), runtime=provisioning.provisioned(board))
 
-    return _each(device, inventory, "probe", ask, emit)
+    return _each(device, inventory, "probe", ask, emit, _linux)
 
 
 def provision(
@@ -90,7 +92,7 @@ def provision(
             signers=board.trust(entry.target, keys, replace=True) if keys or unsigned else None,
         )
 
-    return _each(device, inventory, "provision", give, emit)
+    return _each(device, inventory, "provision", give, emit, _linux)
 
 
 def _hooked(entry: DeviceEntry, board: LinuxBoard, wanted: bool | None, emit: Emit) -> str:
@@ -119,26 +121,40 @@ def unprovision(device: str, *, inventory: Path | None = None, emit: Emit) -> tu
             board.unprotect()
         return entry.name, provisioning.remove(board)
 
-    return _each(device, inventory, "clear", take, emit)
+    return _each(device, inventory, "clear", take, emit, _linux)
 
 
 def status(device: str, *, inventory: Path | None = None, emit: Emit) -> tuple[tuple[str, Standing] | Failure, ...]:
     """Return which models each board keeps and how its last deployment went; of a held board the Failure says by whom."""
 
-    def ask(entry: DeviceEntry, board: LinuxBoard) -> tuple[str, Standing]:
+    def ask(entry: DeviceEntry, board: Deployable) -> tuple[str, Standing]:
         return entry.name, board.standing()
 
-    return _each(device, inventory, "ask", ask, emit)
+    return _each(device, inventory, "ask", ask, emit, connect_deployable)
+
+
+def _linux(entry: DeviceEntry) -> LinuxBoard:
+    board = connect(entry)
+    if not isinstance(board, LinuxBoard):
+        raise UsageError(
+            f"{entry.name} is no Linux board: there is nothing to probe or provision", todo="Choose others: kind=linux."
+        )
+    return board
 
 
 def _each(
-    device: str, inventory: Path | None, doing: str, work: Callable[[DeviceEntry, LinuxBoard], T], emit: Emit
+    device: str,
+    inventory: Path | None,
+    doing: str,
+    work: Callable[[DeviceEntry, B], T],
+    emit: Emit,
+    connected: Callable[[DeviceEntry], B],
 ) -> tuple[T | Failure, ...]:
     """Do the work on every board, one after another; one that fails costs itself only."""
     done: list[T | Failure] = []
     for entry in select(load_inventory(inventory), device):
         try:
-            with _open(entry) as board, step(emit, f"{doing} {entry.name}"):
+            with _open(connected(entry)) as board, step(emit, f"{doing} {entry.name}"):
                 done.append(work(entry, board))
         except Stopped:  # meant for the command, not for this board
             raise
@@ -149,12 +165,7 @@ def _each(
 
 
 @contextmanager
-def _open(entry: DeviceEntry) -> Iterator[LinuxBoard]:
-    board = connect(entry)
-    if not isinstance(board, LinuxBoard):
-        raise UsageError(
-            f"{entry.name} is no Linux board: there is nothing to probe or provision", todo="Choose others: kind=linux."
-        )
+def _open(board: B) -> Iterator[B]:
     try:
         board.open()
         yield board
