@@ -58,16 +58,24 @@ static inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t shift, int
     return saturated(scale_down(factor_product(sum, multiplier), shift) + zero_point);
 }
 
+/* `step` is 1 where each channel has a factor of its own, else 0. */
+static inline void scale_all(const int32_t *multipliers, const int8_t *shifts, int32_t step, int32_t count, const int32_t *sums,
+                             int32_t zero_point, int8_t *output) {
+    for (const int32_t *end = sums + count; sums != end; multipliers += step, shifts += step) {
+        *output++ = (int8_t)scaled(*sums++, *multipliers, *shifts, zero_point);
+    }
+}
+
 /* All of int8 first, which is one instruction; few activations leave less. */
 void scaled_outputs(const channel_scaling *of, int32_t channel, int32_t count, const int32_t *sums, int8_t *output) {
-    const int32_t step = of->per_channel ? 1 : 0;
     const int32_t *multipliers = multipliers_of(of);
-    const int8_t *shifts = (const int8_t *)(multipliers + of->count) + channel * step;
-    const int32_t zero_point = of->output_zero_point;
+    const int8_t *shifts = (const int8_t *)(multipliers + of->count);
     const bounds limits = of->limits;
-    const int32_t *end = sums + count;
-    multipliers += channel * step;
-    for (; sums != end; multipliers += step, shifts += step) *output++ = (int8_t)scaled(*sums++, *multipliers, *shifts, zero_point);
+    if (of->per_channel) {
+        scale_all(multipliers + channel, shifts + channel, 1, count, sums, of->output_zero_point, output);
+    } else {
+        scale_all(multipliers, shifts, 0, count, sums, of->output_zero_point, output);
+    }
     if (limits.low == -128 && limits.high == 127) return;
-    for (int8_t *from = output - count; from != output; from++) *from = clamp(*from, limits);
+    for (int32_t index = 0; index < count; index++) output[index] = clamp(output[index], limits);
 }

@@ -20,8 +20,8 @@ static inline int32_t place_of(int32_t pixel, int32_t index) {
 }
 #endif
 
-void column_clear(int16_t *column, int32_t pixel, int32_t index, int32_t count) {
-    for (int32_t end = index + count; index < end; index++) column[place_of(pixel, index)] = 0;
+void column_clear(int16_t *column, int32_t pixel, int32_t count) {
+    for (int32_t index = 0; index < count; index++) column[place_of(pixel, index)] = 0;
 }
 
 void column_fill(int16_t *column, int32_t pixel, int32_t index, const int8_t *inputs, int32_t count, int32_t offset) {

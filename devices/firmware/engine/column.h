@@ -12,9 +12,9 @@ static inline uint64_t column_bytes(uint32_t count) {
     return ((uint64_t)count + 3) / 4 * 16;
 }
 
-/* Set `count` neighbours of one pixel, from `index` on: to inputs + offset, or to 0. */
+/* Set one pixel's inputs: all of a column of `count` to 0, or `count` neighbours from `index` on to inputs + offset. */
+void column_clear(int16_t *column, int32_t pixel, int32_t count);
 void column_fill(int16_t *column, int32_t pixel, int32_t index, const int8_t *inputs, int32_t count, int32_t offset);
-void column_clear(int16_t *column, int32_t pixel, int32_t index, int32_t count);
 
 /* The sums of weights * column for `outputs` outputs with `count` weights each, of both pixels, are added to what stands in `first` and
  * `second`; they wrap like the 32-bit accumulators of the reference. Behind an odd number of sums stands one that is not wanted. */

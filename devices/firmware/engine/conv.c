@@ -49,29 +49,22 @@ static bool prepare(preparation *at) {
 }
 #endif
 
-/* Fill a pixel's half of the column with the window that it sees of a group of channels. */
+/* Fill a pixel's half of the column with the window that it sees of a group of channels; neighbours in memory are one run. */
 static void see(const convolution *it, const int8_t *group, int32_t position, int32_t pixel, int16_t *column) {
     const span *y = &it->over.y;
     const span *x = &it->over.x;
     const int32_t count = it->group_inputs;
-    const bool in_one_run = x->dilation == 1 && count == it->inputs;
     const taps down = taps_at(y, position / x->output);
     const taps across = taps_at(x, position % x->output);
-    const int32_t run = in_one_run ? across.end - across.first : 1;
-    int32_t index = 0;
-    for (int32_t tap = 0; tap < y->size; tap++) {
-        bool inside = tap >= down.first && tap < down.end;
-        int32_t next = index + x->size * count;
-        const int8_t *line = group + (down.start + tap * y->dilation) * x->input * it->inputs;
-        int32_t seen = inside ? across.first : x->size;
-        column_clear(column, pixel, index, seen * count);
-        index += seen * count;
-        for (; seen < across.end; seen += run, index += run * count) {
-            const int8_t *from = line + (across.start + seen * x->dilation) * it->inputs;
-            column_fill(column, pixel, index, from, run * count, it->scaling.input_offset);
+    const int32_t width = across.end - across.first;
+    const int32_t run = x->dilation == 1 && count == it->inputs ? width : 1;
+    if (down.end - down.first < y->size || width < x->size) column_clear(column, pixel, y->size * x->size * count);
+    for (int32_t row = down.first; row < down.end; row++) {
+        const int8_t *line = group + ((down.start + row * y->dilation) * x->input + across.start) * it->inputs;
+        for (int32_t tap = across.first; tap < across.end; tap += run) {
+            const int32_t index = (row * x->size + tap) * count;
+            column_fill(column, pixel, index, line + tap * x->dilation * it->inputs, run * count, it->scaling.input_offset);
         }
-        column_clear(column, pixel, index, next - index);
-        index = next;
     }
 }
 
