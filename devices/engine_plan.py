@@ -55,6 +55,7 @@ def _plan(said: Mapping[str, Any]) -> EnginePlan:
         ),
         inputs=tuple(map(_place, said["inputs"])),
         outputs=tuple(map(_place, said["outputs"])),
+        arena_bytes=said["arena_bytes"],
         memory_bytes=said["memory_bytes"],
         scratch_bytes=said["scratch_bytes"],
     )

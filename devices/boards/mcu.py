@@ -135,6 +135,7 @@ class McuBoard:
             model_bytes=info.count("model_bytes"),
             arena_bytes=info.count("arena_bytes"),
             open_shapes=False,
+            engine=info.words("engine"),
         )
 
     def runtime(self, options: RunOptions) -> RuntimeIdentity:

@@ -27,11 +27,15 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EnginePlan:
-    """The steps in their order, and `memory_bytes` for a run of them, which begin with `scratch_bytes` that all steps share."""
+    """The steps in their order, and `memory_bytes` for a run of them, which begin with `scratch_bytes` that all steps share.
+
+    `arena_bytes` is what the interpreter takes in all: that memory, the settings, and what it keeps about the graph.
+    """
 
     steps: tuple[PlannedStep, ...]
     inputs: tuple[Place, ...]
     outputs: tuple[Place, ...]
+    arena_bytes: int
     memory_bytes: int
     scratch_bytes: int
 

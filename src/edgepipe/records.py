@@ -78,7 +78,7 @@ class Requirements:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a board or a target offers; None means no limit is known."""
+    """What a board or a target offers; None means no limit is known. `engine` is a microcontroller's."""
 
     dtypes: tuple[str, ...] | None = None
     ops: dict[str, int] | None = None
@@ -86,6 +86,7 @@ class Capabilities:
     model_bytes: int | None = None  # of RAM, for a file that is sent there to be measured
     arena_bytes: int | None = None
     open_shapes: bool = True
+    engine: str | None = None
 
 
 # Devices and measurements ---------------------------------------------------------------------------------------------------

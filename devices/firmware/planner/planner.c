@@ -57,6 +57,7 @@ static void print_step(const engine *it, uint32_t index) {
 
 static void print_plan(const engine *it) {
     uint32_t memory_bytes = it->used_bytes - it->scratch;
+    printf(", \"arena_bytes\": %" PRIu32, engine_arena_used(it));
     printf(", \"memory_bytes\": %" PRIu32 ", \"scratch_bytes\": %" PRIu32 ",\n \"inputs\": ", memory_bytes, it->activations - it->scratch);
     print_tensors(it, it->inputs.at, it->inputs.count);
     printf(",\n \"outputs\": ");

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgepipe.devices.engine_plan import plan_of
 from edgepipe.errors import VerifyFailed
-from edgepipe.facts import ModelFacts
-from edgepipe.pipeline.inspect.verify import verify
+from edgepipe.facts import GraphFacts, ModelFacts
+from edgepipe.pipeline.inspect.verify import Problem, verify
 from edgepipe.pipeline.targets import TARGETS
-from edgepipe.plans import EnginePlan, Planned
+from edgepipe.plans import EnginePlan, Planned, Refusal
 
 
 def engine_plan(model: Path, content: bytes, facts: ModelFacts) -> EnginePlan:
@@ -26,16 +27,20 @@ def engine_plan(model: Path, content: bytes, facts: ModelFacts) -> EnginePlan:
 
 
 def _problems(facts: ModelFacts, planned: Planned) -> list[str]:
-    """Return what is known from the file's facts, of all operators, and what the engine stopped at unless that says it."""
+    """Return what is known from the file's facts, of all operators, and what the engine stopped at."""
     target = TARGETS["mcu"]
     offered = replace(target.capabilities, ops=dict(planned.operators))
     found = verify(facts, target, capabilities=offered).problems
-    refusal = planned.refusal
+    return [*map(str, found), *stopped_at(facts, planned.refusal, found)]
+
+
+def stopped_at(facts: GraphFacts, refusal: Refusal | None, told: Sequence[Problem]) -> list[str]:
+    """Return what the engine stopped at, in words; nothing where it took the model, or where `told` says it already."""
     if refusal is None:
-        return [str(problem) for problem in found]
+        return []
     if refusal.operator is None:
-        return [refusal.reason, *map(str, found)]
+        return [refusal.reason]
     op = facts.ops[refusal.operator]
-    where = f'operator {op.index} {op.op} of layer "{op.layer}"'
-    told = any(problem.where == where for problem in found)
-    return [*map(str, found), *([] if told else [f"{where}: {refusal.reason}"])]
+    if any(problem.where.startswith(f"operator {op.index} ") for problem in told):
+        return []
+    return [f'operator {op.index} {op.op} of layer "{op.layer}": {refusal.reason}']

@@ -6,35 +6,57 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from edgepipe.devices.engine_plan import plan_of
 from edgepipe.devices.inventory import DeviceEntry
-from edgepipe.errors import ModelRejected
+from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.facts import GraphFacts
 from edgepipe.pipeline.inspect.activations import most_live_bytes
 from edgepipe.pipeline.inspect.verify import verify
-from edgepipe.pipeline.targets import TARGETS
+from edgepipe.pipeline.targets import TARGETS, Target
+from edgepipe.plans import Planned
 from edgepipe.records import Capabilities
+from edgepipe.workflows.engine_plan import stopped_at
+
+BUILT_IN_ENGINE = "edgepipe-int8"
 
 
 def fits(model: Path, facts: GraphFacts, entry: DeviceEntry, *, in_flash: bool = False) -> Callable[[Capabilities], None]:
     """Return what holds the model against what a board says that it offers.
 
     It raises ModelRejected with every operator and version that the board lacks, each with its layer, and with what is missing of
-    its memory in bytes; `in_flash`: of a slot there too. Boards whose target has no arena take what they are given: they have an
-    operating system that says no.
+    its memory in bytes; `in_flash`: of a slot there too. A board with the built-in engine needs what this machine's build of the
+    engine says, to the byte; with another engine, or without a compiler here, what activations need at the least. Boards whose
+    target has no arena take what they are given: they have an operating system that says no.
     """
     target = TARGETS[entry.target]
-    least_bytes = most_live_bytes(model.read_bytes()) if target.in_arena else None
 
     def check(offered: Capabilities) -> None:
-        if not target.in_arena:
-            return
-        there = offered if in_flash else replace(offered, flash_bytes=None)
-        problems = verify(facts, target, capabilities=there, arena_bytes=least_bytes).problems
+        problems = _problems(model.read_bytes(), facts, target, offered if in_flash else replace(offered, flash_bytes=None))
         if problems:
             raise ModelRejected(
                 f"{model.name} does not fit {entry.name}, and nothing was sent",
-                problems=[str(problem) for problem in problems],
+                problems=problems,
                 todo=f"edgepipe verify {model.name} --target {target.name} says what holds for every board of this kind.",
             )
 
-    return check
+    return check if target.in_arena else _anything
+
+
+def _anything(_offered: Capabilities) -> None:
+    """Let any model go there."""
+
+
+def _problems(content: bytes, facts: GraphFacts, target: Target, offered: Capabilities) -> list[str]:
+    planned = _planned(content) if offered.engine == BUILT_IN_ENGINE else None
+    plan = planned.plan if planned else None
+    arena_bytes = plan.arena_bytes if plan else most_live_bytes(content)
+    found = verify(facts, target, capabilities=offered, arena_bytes=arena_bytes).problems
+    return [*map(str, found), *stopped_at(facts, planned.refusal if planned else None, found)]
+
+
+def _planned(content: bytes) -> Planned | None:
+    """Ask this machine's build of the engine; None where it cannot be built."""
+    try:
+        return plan_of(content)
+    except InfrastructureError:
+        return None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgepipe.devices.engine_plan import plan_of
 from edgepipe.devices.inventory import DeviceEntry, LocalLink, QemuLink
 from edgepipe.errors import ModelRejected
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import Capabilities
-from edgepipe.workflows.preflight import fits
-from tests.firmware.graph import Graph
+from edgepipe.workflows.preflight import BUILT_IN_ENGINE, fits
+from tests.firmware.graph import INT32, Graph
 
 BOARD = DeviceEntry(name="m4", board="mcu", target="mcu", transport=QemuLink(machine="mps2-an386"))
 
@@ -56,6 +59,30 @@ def test_everything_that_is_missing_is_told_at_once_with_layer_and_bytes(model: 
     assert found[1].startswith('operator 1 MUL of layer "t2": the runtime there does not have it')
     assert f"RAM for the file: {size:,} bytes, 7 more than the {size - 7:,} allowed" in found[2]
     assert "arena: 3,000 bytes, 10 more than the 2,990 allowed" in found[3]
+
+
+def test_a_board_with_the_built_in_engine_needs_what_that_says_to_the_byte(model: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
+    plan = plan_of(model.read_bytes()).plan
+    assert plan is not None and plan.arena_bytes > 3000
+    offered = Capabilities(ops=OPS, arena_bytes=plan.arena_bytes, open_shapes=False, engine=BUILT_IN_ENGINE)
+    assert problems(model, offered) == ()
+    found = problems(model, replace(offered, arena_bytes=plan.arena_bytes - 1))
+    assert len(found) == 1 and ", 1 more than the" in found[0]
+
+
+def test_an_operator_that_the_engine_has_and_does_not_know_in_this_way_is_told_with_its_layer(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
+    graph = Graph(np.random.default_rng(0))
+    source, total = graph.input((1, 4)), graph.tensor((1, 4), scales=[0.1])
+    wide = graph.tensor((1, 4), dtype=INT32)
+    graph.step("ADD", [source, wide], [total], version=1, of="AddOptions", fusedActivationFunction=0)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.finish([total]))
+    found = problems(path, Capabilities(ops=OPS, arena_bytes=100_000, open_shapes=False, engine=BUILT_IN_ENGINE))
+    assert len(found) == 1 and found[0].startswith('operator 0 ADD of layer "t1": ')
 
 
 def test_a_slot_of_flash_counts_only_for_what_goes_there(model: Path) -> None:
