@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tests.firmware import tflm
+from tests.firmware.bare_board import Kind, run
+from tests.firmware.host_engine import HostEngine, build
 from tests.firmware.random_models import MAKERS, random_model
 from tests.firmware.standalone_library import NAME, STRICT, Standalone, write
 
@@ -94,7 +96,33 @@ def test_nothing_of_loading_and_no_other_operator_is_in_it(tmp_path: Path) -> No
     text = "\n".join(
         path.read_text() for folder in (tmp_path / "net", tmp_path / "net" / "kernels") for path in folder.glob("*.[ch]")
     )
-    assert {path.stem for path in sources} == {NAME, "fully_connected", "channels", "dot", "numbers"}
+    assert {path.stem for path in sources} == {NAME, "fully_connected", "channels", "dot", "numbers", "running"}
     for word in ("ENGINE_STANDALONE", "flat_", "prepare", "claim", "malloc", "TFL3"):
         assert word not in text, word
     assert len(re.findall(r"run_FULLY_CONNECTED\(&step_\d+\);", text)) == 10
+
+
+@needs_models
+@pytest.mark.parametrize("name", REAL)
+def test_on_a_cortex_m4_it_answers_alike_with_less_flash_less_memory_and_no_more_ticks_than_the_interpreter(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}: make system")
+    random = np.random.default_rng(5)
+    rows = [random.integers(-128, 128, REAL[name], np.int8) for _ in range(2)]
+    model = real(name)
+    (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
+    assert expected is not None
+    arena = HostEngine(build(tmp_path)).load(model).arena_used
+    told = {
+        kind: run(kind, model, rows, len(expected[0][0]), arena, tmp_path / kind, "mps2-an386")
+        for kind in (Kind.INTERPRETER, Kind.STANDALONE)
+    }
+    interpreter, alone = told[Kind.INTERPRETER], told[Kind.STANDALONE]
+    assert alone.outputs == interpreter.outputs == [output for (output,) in expected]
+    assert alone.flash_bytes < interpreter.flash_bytes
+    assert alone.ram_bytes < interpreter.ram_bytes
+    assert all(ours <= theirs for ours, theirs in zip(alone.ticks, interpreter.ticks, strict=True))

@@ -11,30 +11,6 @@ const engine_operator *engine_operator_at(uint32_t index) {
     return index < kernel_count ? &kernels[index]->is : NULL;
 }
 
-/* Loading has checked every position that is read from here on. */
-static const tensor_record *numbered(const engine *it, uint32_t numbers, uint32_t index) {
-    int32_t number = read_i32(it->model + numbers + 4 * index);
-    return number < 0 ? NULL : &tensors_of(it)[number];
-}
-
-static uint8_t *bytes_of(const engine *it, const tensor_record *record) {
-    return it->arena + record->place;
-}
-
-const void *input_bytes(const running *now, uint32_t index) {
-    const tensor_record *record = index < now->input_count ? numbered(now->of, now->inputs, index) : NULL;
-    if (record == NULL) return NULL;
-    return record->constant ? now->of->model + record->place : bytes_of(now->of, record);
-}
-
-void *output_bytes(const running *now, uint32_t index) {
-    return bytes_of(now->of, numbered(now->of, now->outputs, index));
-}
-
-void *scratch_bytes(const running *now) {
-    return now->of->arena + now->of->scratch;
-}
-
 static engine_tensor port_of(const engine *it, flat_vector ports, uint32_t index) {
     engine_tensor none = {NULL, 0, 0, 0.0f, 0};
     if (index >= ports.count) return none;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "numbers.h"
+#include "running.h"
 #ifndef ENGINE_STANDALONE
 #include "engine.h"
 #include "flat.h"
@@ -54,16 +55,6 @@ typedef struct {
     flat_vector outputs;
 } preparation;
 
-/* An operator that is running. */
-typedef struct {
-    const engine *of;
-    const void *settings;
-    uint32_t inputs;
-    uint32_t outputs;
-    uint32_t input_count;
-    uint32_t output_count;
-} running;
-
 typedef struct {
     engine_operator is;
     bool (*prepare)(preparation *at);
@@ -93,34 +84,6 @@ void *claim(preparation *at, uint32_t bytes);
 
 /* Have at least so many bytes of memory to work with in every run, aligned to 4, whatever was in them before: all steps share it. */
 void want_scratch(preparation *at, uint64_t bytes);
-
-/* The bytes of an input or an output; NULL for an optional input that is not there. */
-const void *input_bytes(const running *now, uint32_t index);
-void *output_bytes(const running *now, uint32_t index);
-void *scratch_bytes(const running *now);
-#else
-/* An operator that is running: its settings, its tensors, and memory to work with. */
-typedef struct {
-    const void *settings;
-    const void *const *inputs;
-    void *const *outputs;
-    void *scratch;
-    uint32_t input_count;
-    uint32_t output_count;
-} running;
-
-/* NULL for an optional input that is not there. */
-static inline const void *input_bytes(const running *now, uint32_t index) {
-    return index < now->input_count ? now->inputs[index] : NULL;
-}
-
-static inline void *output_bytes(const running *now, uint32_t index) {
-    return now->outputs[index];
-}
-
-static inline void *scratch_bytes(const running *now) {
-    return now->scratch;
-}
 #endif
 
 /* A little-endian int32 that need not be aligned: biases stand in the file as they are. */

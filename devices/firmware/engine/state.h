@@ -72,6 +72,16 @@ static inline step_record *steps_of(const engine *it) {
     return (step_record *)(void *)(it->arena + it->steps);
 }
 
+/* The record of the index-th of some tensors' numbers, NULL for -1; loading has checked every position that is read here. */
+static inline const tensor_record *numbered(const engine *it, uint32_t numbers, uint32_t index) {
+    int32_t number = read_i32(it->model + numbers + 4 * index);
+    return number < 0 ? NULL : &tensors_of(it)[number];
+}
+
+static inline uint8_t *bytes_of(const engine *it, const tensor_record *record) {
+    return it->arena + record->place;
+}
+
 /* Take bytes from the arena's free end; NO_DATA where they do not fit, and `used_bytes` says then how much would have been needed. */
 uint32_t take(engine *it, uint32_t bytes);
 
