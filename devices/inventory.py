@@ -165,7 +165,15 @@ class Inventory:
     source: str = "the built-in inventory"
 
 
-BUILT_IN = Inventory(devices={"local": DeviceEntry(name="local", board="linux", target="host", transport=LocalLink())})
+# What there is without any board: these names work everywhere, whatever an inventory says beside them.
+BUILT_IN = Inventory(
+    devices={
+        "local": DeviceEntry(name="local", board="linux", target="host", transport=LocalLink()),
+        "mcu-m4-qemu": DeviceEntry(
+            name="mcu-m4-qemu", board="mcu", target="mcu", transport=QemuLink(machine="mps2-an386"), emulated=True
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
