@@ -43,6 +43,7 @@ PARTS = (
     "serial_goodput",
     "line_fuzz",
     "emulated_cores",
+    "standalone_c",
 )
 
 if __name__ == "__main__":

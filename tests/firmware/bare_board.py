@@ -1,4 +1,4 @@
-"""A model on an emulated board without the firmware, as exported C or as a file with the engine: what each takes, to byte and tick."""
+"""A model on an emulated board without the firmware, as exported C or as a file with the engine: its bytes and its ticks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgepipe.devices.engine_plan import plan_of
 from edgepipe.devices.firmware_build import FLAGS, PORTS
 from edgepipe.devices.transports.qemu import COUNTED, PROGRAM
 from tests.firmware.standalone_library import write
@@ -38,9 +39,7 @@ class Answered:
     ram_bytes: int
 
 
-def run(
-    kind: Kind, model: bytes, rows: Sequence[npt.NDArray[np.int8]], output_bytes: int, arena_bytes: int, folder: Path, machine: str
-) -> Answered:
+def run(kind: Kind, model: bytes, rows: Sequence[npt.NDArray[np.int8]], output_bytes: int, folder: Path, machine: str) -> Answered:
     """Build the program for the machine with the firmware's own flags, boot it and read its answers."""
     folder.mkdir(parents=True)
     flat = ",\n".join("{" + ", ".join(map(str, row.reshape(-1).tolist())) + "}" for row in rows)
@@ -49,7 +48,7 @@ def run(
         f"#include <stdint.h>\n#define ROWS {len(rows)}u\n#define ROW_BYTES {size}u\n#define OUTPUT_BYTES {output_bytes}u\n"
         f"static const int8_t ROWS_OF_INPUTS[{len(rows)}][{size}] = {{\n{flat}}};\n"
     )
-    sources = _sources(kind, model, arena_bytes, folder)
+    sources = _sources(kind, model, folder)
     port = PORTS[machine]
     places = [FIRMWARE / "port" / part for part in port.folders]
     elf = folder / "bare.elf"
@@ -64,13 +63,15 @@ def run(
     return Answered(outputs=outputs, ticks=ticks, flash_bytes=text + data, ram_bytes=data + bss)
 
 
-def _sources(kind: Kind, model: bytes, arena_bytes: int, folder: Path) -> list[Path]:
+def _sources(kind: Kind, model: bytes, folder: Path) -> list[Path]:
     if kind is Kind.STANDALONE:
         return write(model, folder / "net")
     if kind is Kind.INTERPRETER:
+        plan = plan_of(model).plan
+        assert plan is not None
         numbers = ", ".join(map(str, model))
         (folder / "model.h").write_text(
-            f"#define ARENA_BYTES {arena_bytes}u\nstatic const _Alignas(16) uint8_t MODEL[] = {{{numbers}}};\n"
+            f"#define ARENA_BYTES {plan.arena_bytes}u\nstatic const _Alignas(16) uint8_t MODEL[] = {{{numbers}}};\n"
         )
         return sorted((FIRMWARE / "engine").glob("*.c"))
     return []

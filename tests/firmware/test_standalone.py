@@ -12,7 +12,6 @@ import pytest
 
 from tests.firmware import tflm
 from tests.firmware.bare_board import Kind, run
-from tests.firmware.host_engine import HostEngine, build
 from tests.firmware.random_models import MAKERS, random_model
 from tests.firmware.standalone_library import NAME, STRICT, Standalone, write
 
@@ -116,9 +115,8 @@ def test_on_a_cortex_m4_it_answers_alike_with_less_flash_less_memory_and_no_more
     model = real(name)
     (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
     assert expected is not None
-    arena = HostEngine(build(tmp_path)).load(model).arena_used
     told = {
-        kind: run(kind, model, rows, len(expected[0][0]), arena, tmp_path / kind, "mps2-an386")
+        kind: run(kind, model, rows, len(expected[0][0]), tmp_path / kind, "mps2-an386")
         for kind in (Kind.INTERPRETER, Kind.STANDALONE)
     }
     interpreter, alone = told[Kind.INTERPRETER], told[Kind.STANDALONE]

@@ -1,0 +1,91 @@
+"""Standalone C against the interpreter on a Cortex-M4, and against TFLite Micro on random models: bytes, ticks, wrong answers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.result import write
+from tests.firmware import tflm
+from tests.firmware.bare_board import Kind, run
+from tests.firmware.random_models import MAKERS, random_model
+from tests.firmware.standalone_library import Standalone
+
+MODELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "models"
+REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
+MACHINE = "mps2-an386"
+ROWS = 5
+
+
+def on_a_board(name: str, folder: Path) -> dict[str, object]:
+    """Return what both ways of running a real model take of the board, beside a program without a model."""
+    random, model = np.random.default_rng(2026), (MODELS / f"{name}.tflite").read_bytes()
+    rows = [random.integers(-128, 128, REAL[name], np.int8) for _ in range(ROWS)]
+    (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
+    assert expected is not None
+    wanted = [output for (output,) in expected]
+    told = {kind: run(kind, model, rows, len(wanted[0]), folder / name / kind, MACHINE) for kind in Kind}
+    bare = told[Kind.NOTHING]
+    figures: dict[str, object] = {"model bytes": len(model)}
+    for kind in (Kind.INTERPRETER, Kind.STANDALONE):
+        figures[kind.lower()] = {
+            "flash bytes": told[kind].flash_bytes - bare.flash_bytes,
+            "RAM bytes": told[kind].ram_bytes - bare.ram_bytes,
+            "ticks": told[kind].ticks,
+            "rows that differ from TFLite Micro": sum(a != b for a, b in zip(told[kind].outputs, wanted, strict=True)),
+        }
+    return figures
+
+
+def at_random(seeds: int, folder: Path) -> Counter[str]:
+    """Return how many random models of each operator were exported, and how many of their answers differ from TFLite Micro's."""
+    counted: Counter[str] = Counter({"rows that differ": 0, "refused by TFLite Micro": 0})
+    for name in MAKERS:
+        cases = [
+            tflm.Case(model=model, rows=rows) for model, rows in (random_model(name, seed) for seed in range(1000, 1000 + seeds))
+        ]
+        for number, (case, expected) in enumerate(zip(cases, tflm.answers(cases), strict=True)):
+            counted["models"] += 1
+            if expected is None:
+                counted["refused by TFLite Micro"] += 1
+                continue
+            alone = Standalone(case.model, folder / f"{name} {number}")
+            answers = [alone.answer(row, [len(output) for output in expected[0]]) for row in case.rows]
+            counted["rows"] += len(expected)
+            counted["rows that differ"] += sum(got != wanted for got, wanted in zip(answers, expected, strict=True))
+    return counted
+
+
+def main() -> int:
+    """Measure, write the figures and return 1 where standalone C is not the smaller, as fast and as exact."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10, help="random models of each operator")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edgepipe-standalone-") as place:
+        boards = {name: on_a_board(name, Path(place)) for name in REAL}
+        counted = at_random(given.seeds, Path(place))
+    write(
+        "standalone_c",
+        f"python -m benchmarks.standalone_c --seeds {given.seeds}",
+        {MACHINE: boards, "random models": dict(counted)},
+    )
+    print(boards, dict(counted))
+    return int(any(map(_worse, boards.values())) or counted["rows that differ"] > 0)
+
+
+def _worse(figures: dict[str, object]) -> bool:
+    interpreter, alone = figures["interpreter"], figures["standalone"]
+    assert isinstance(interpreter, dict) and isinstance(alone, dict)
+    smaller = all(alone[what] < interpreter[what] for what in ("flash bytes", "RAM bytes"))
+    faster = all(ours <= theirs for ours, theirs in zip(alone["ticks"], interpreter["ticks"], strict=True))
+    exact = alone["rows that differ from TFLite Micro"] == interpreter["rows that differ from TFLite Micro"] == 0
+    return not (smaller and faster and exact)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
