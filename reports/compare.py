@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgepipe.energy import Energy
 from edgepipe.errors import NotComparable, UsageError
 from edgepipe.records import Accuracy, Block, CompressionRecord, DeviceIdentity, LedgerRow, RunOutcome, RunRecord, Verdict
 from edgepipe.reports import ledger, stats, summary, words
@@ -245,22 +246,30 @@ def _answered(difference: stats.PairedDifference) -> Verdict:
 
 
 def _energy(a: RunRecord, b: RunRecord) -> Quantity | None:
-    if a.energy is None or b.energy is None:
+    before, after = (_joules(run.energy) for run in (a, b))
+    if a.energy is None or b.energy is None or before is None or after is None:
         return None
-    methods = [f"{energy.method}, {energy.sync_class}, self-measured {energy.self_measured}" for energy in (a.energy, b.energy)]
-    _same_key({"energy method": methods[0]}, {"energy method": methods[1]})
-    ratio = b.energy.energy_uj / a.energy.energy_uj
-    spread = ratio * math.hypot(*(energy.uncertainty_uj_k2 / energy.energy_uj for energy in (a.energy, b.energy)))
+    _same_key({"energy method": _method(a.energy)}, {"energy method": _method(b.energy)})
+    ratio = after[0] / before[0]
+    shown = {"a": f"{words.digits(before[0])} µJ", "b": f"{words.digits(after[0])} µJ", "change": _change(ratio)}
+    if a.energy.simulated:
+        return Quantity(name="energy", **shown, verdict=Verdict.INCONCLUSIVE, reason="simulated: there was no sensor")
+    spread = ratio * math.hypot(before[1] / before[0], after[1] / after[0])
     drift, why = _drift(a, b)
     low, high = max(0.0, ratio - spread) / drift, (ratio + spread) * drift
-    return Quantity(
-        name="energy",
-        a=f"{words.digits(a.energy.energy_uj)} µJ",
-        b=f"{words.digits(b.energy.energy_uj)} µJ",
-        change=_change(ratio),
-        verdict=_against(low, high, ENERGY_MARGIN),
-        reason=f"between {_change(low)} and {_change(high)}, {why}; margin {ENERGY_MARGIN:.0%}",
-    )
+    reason = f"between {_change(low)} and {_change(high)}, {why}; margin {ENERGY_MARGIN:.0%}"
+    return Quantity(name="energy", **shown, verdict=_against(low, high, ENERGY_MARGIN), reason=reason)
+
+
+def _joules(energy: Energy | None) -> tuple[float, float] | None:
+    """Return microjoules an inference and their uncertainty (k = 2); None where they were not measured."""
+    if energy is None or energy.energy_uj is None or energy.uncertainty_uj_k2 is None:
+        return None
+    return energy.energy_uj, energy.uncertainty_uj_k2
+
+
+def _method(energy: Energy) -> str:
+    return f"{energy.method}, {energy.sync_class}, self-measured {energy.self_measured}, simulated {energy.simulated}"
 
 
 def _good(record: RunRecord) -> tuple[Block, ...]:

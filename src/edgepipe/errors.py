@@ -17,6 +17,7 @@
     │   ├── WorkerDied          4
     │   ├── StorageError        4   disk full, no permission
     │   ├── DeviceUnreachable   4
+    │   ├── MeterMissing        4   a power meter that is not there, is another one, or may not be read
     │   ├── HostKeyRefused      4   another machine than the one that was pinned
     │   ├── WrongBoard          4   another microcontroller than the one that was meant
     │   ├── RuntimeMissing      4   nothing on the board runs the model
@@ -180,6 +181,13 @@ class DeviceUnreachable(InfrastructureError):
 
     slug = "device-unreachable"
     hint = "Check power, cable and the inventory's transport."
+
+
+class MeterMissing(InfrastructureError):
+    """A power meter is not there, is another one than was meant, or may not be read."""
+
+    slug = "meter-missing"
+    hint = "Compare the inventory's power entry with what is connected; `edgepipe power check` tells what it finds."
 
 
 class HostKeyRefused(InfrastructureError):

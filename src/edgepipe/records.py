@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from edgepipe.energy import Energy
 from edgepipe.facts import CalibrationFacts, ModelFacts, Proof
 
 SCHEMA_VERSION = 1
@@ -199,17 +200,6 @@ class MemoryUse:
     arena_bytes: int | None = None
     arena_room_bytes: int | None = None
     host_arena_bytes: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Energy:
-    """Joules of one inference, with how they were come by."""
-
-    energy_uj: float
-    uncertainty_uj_k2: float
-    method: str
-    sync_class: str
-    self_measured: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
+from edgepipe.energy import Energy
 from edgepipe.errors import NotComparable, UsageError
-from edgepipe.records import Accuracy, CompressionRecord, Energy, RunRecord, Snapshot, Verdict
+from edgepipe.records import Accuracy, CompressionRecord, RunRecord, Snapshot, Verdict
 from edgepipe.reports.compare import EXIT_CODES, Comparison, Quantity, compare
 
 Runs = dict[str, RunRecord]
