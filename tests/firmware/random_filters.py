@@ -121,6 +121,19 @@ def fully_connected(graph: Graph, source: int | None = None) -> int:
     return target
 
 
+def large_factors(graph: Graph) -> int:
+    """FULLY_CONNECTED with sums that are scaled by 0.01 to 100, up to the ends of 32 bits; returns its output."""
+    source, outputs = graph.input((1, int(graph.rng.integers(1, 4)))), 8
+    factors = np.exp(graph.rng.uniform(np.log(0.01), np.log(100), outputs)).astype(np.float32)
+    reach = np.where(graph.rng.random(outputs) < 0.3, (1 << 31) - 400, 100)
+    values = graph.rng.integers(-3, 4, (outputs, graph.shape(source)[1]), np.int8)
+    weights = graph.constant(values, scales=list(factors))
+    biases = graph.constant(graph.rng.integers(-reach, reach).astype(np.int32), scales=list(factors * graph.scale_of(source)))
+    target = graph.like(source, (1, outputs))
+    graph.step("FULLY_CONNECTED", [source, weights, biases], [target], version=12, of="FullyConnectedOptions")
+    return target
+
+
 def pool(name: str) -> Callable[[Graph], int]:
     """Return a maker of AVERAGE_POOL_2D or MAX_POOL_2D."""
 

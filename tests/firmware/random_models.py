@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tests.firmware.graph import FLOAT32, INT8, Array, Graph, dims, one_of
-from tests.firmware.random_filters import convolution, depthwise, fully_connected, pool
+from tests.firmware.random_filters import convolution, depthwise, fully_connected, large_factors, pool
 
 
 def softmax(graph: Graph, source: int | None = None) -> int:
@@ -273,6 +273,7 @@ MAKERS: dict[str, Callable[[Graph], int | list[int]]] = {
     "DEQUANTIZE": dequantize,
     "BATCH_MATMUL": batch_matmul,
     "a chain": chain,
+    "large factors": large_factors,
     **{name: pool(name) for name in ("AVERAGE_POOL_2D", "MAX_POOL_2D")},
     **{name: reshaped(name) for name in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")},
     **{name: unary(name) for name in ("RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH")},
