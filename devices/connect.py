@@ -8,6 +8,7 @@ from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.boards.mcu import LineTransport
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
+from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
 from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
@@ -30,6 +31,8 @@ def connect_deployable(entry: DeviceEntry) -> Deployable:
     """Return a board that keeps models for applications, not yet opened. Raises UsageError for one that does not."""
     if entry.board not in DEPLOYABLE:
         raise UsageError(f'{entry.name} is a "{entry.board}" board, which keeps no models', todo="Name another.")
+    if entry.protocol != "edgepipe":
+        raise UsageError(f"{entry.name} speaks {entry.protocol}, which can bring no model", todo="Flash edgepipe's firmware.")
     _check_way(entry)
     return DEPLOYABLE[entry.board](entry)
 
@@ -85,8 +88,17 @@ def _serial(entry: DeviceEntry) -> LineTransport:
 
 
 def _mcu(entry: DeviceEntry) -> DeployableMcu:
-    emulated = entry.is_virtual or isinstance(entry.transport, QemuLink)
-    return DeployableMcu(entry.name, LINES[entry.transport.kind](entry), emulated=emulated)
+    line = LINES[entry.transport.kind](entry)
+    return DeployableMcu(entry.name, line, emulated=_is_emulated(entry), board_id=entry.board_id)
+
+
+def _mlperf_tiny(entry: DeviceEntry) -> MlperfTinyBoard:
+    line = LINES[entry.transport.kind](entry)
+    return MlperfTinyBoard(entry.name, line, emulated=_is_emulated(entry), board_id=entry.board_id)
+
+
+def _is_emulated(entry: DeviceEntry) -> bool:
+    return entry.is_virtual or isinstance(entry.transport, QemuLink)
 
 
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
@@ -96,10 +108,12 @@ TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
 }
 # How the serial line of a microcontroller is got at.
 LINES: dict[str, Callable[[DeviceEntry], LineTransport]] = {"serial": _serial, "qemu": _qemu}
+# What is spoken on it.
+PROTOCOLS: dict[str, Callable[[DeviceEntry], Board]] = {"edgepipe": _mcu, "mlperf-tiny": _mlperf_tiny}
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "linux": _linux,
     "coral": _linux,  # the same agent; what is different is its target, and the delegate of a compiled model
-    "mcu": _mcu,
+    "mcu": lambda entry: PROTOCOLS[entry.protocol](entry),
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
 # Not "fake": a board in memory keeps what it is given no longer than the command lives.

@@ -20,6 +20,7 @@ from edgepipe.errors import InventoryError
 T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
 # What selectors, shells and file names all take as it is.
+MCU_KEYS = ("board_id", "protocol")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -124,7 +125,7 @@ class DeviceEntry:
     may cool down to `cool_below_c`; None: 70, but neither this machine nor an emulated board is waited for.
 
     `hardware` is the kind of a microcontroller's board, `board_id` its serial number and kind as its firmware tells them: another
-    board is refused. `flash` is what writes its flash.
+    board is refused. `flash` is what writes its flash, `protocol` what it speaks: with MLPerf Tiny's, whoever's firmware it runs.
     """
 
     name: str
@@ -134,6 +135,7 @@ class DeviceEntry:
     labels: dict[str, str] = field(default_factory=dict)
     hardware: str | None = None
     board_id: Text | None = None
+    protocol: Literal["edgepipe", "mlperf-tiny"] = "edgepipe"
     power: PowerEntry | None = None
     flash: FlashEntry | None = None
     signing: SigningEntry | None = None
@@ -242,6 +244,8 @@ def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -
     if content.get("flash") is not None:
         fields["flash"] = _collect(problems, f"{here}.flash", lambda: _told_by("tool", TOOLS, content["flash"], "flash"))
     device = _collect(problems, here, lambda: parse(DeviceEntry, fields, source=here, error=InventoryError))
+    if device and device.board != "mcu":
+        problems.extend(f'{here}: "{key}" is for microcontrollers (board: mcu)' for key in MCU_KEYS if key in content)
     if device and link:
         yield device
 

@@ -18,7 +18,7 @@ from edgepipe.devices.transports.board_lock import BoardLock
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.devices.transports.serial_upload import SerialUpload, Upload
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, WrongBoard
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
 
 OPEN_S, HELLO_S = 20.0, 15.0
@@ -90,8 +90,18 @@ class _Talking:
 class McuBoard:
     """Holds a microcontroller from `open` to `close`; a block of an emulated one is exact: three runs of the same ticks."""
 
-    def __init__(self, name: str, transport: LineTransport, *, emulated: bool = False, lock_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        transport: LineTransport,
+        *,
+        emulated: bool = False,
+        board_id: str | None = None,
+        lock_folder: Path | None = None,
+    ) -> None:
+        """`board_id` is the serial that `identify` must give: whatever else is on the line is let go of at once."""
         self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
+        self._board_id = board_id
         self._lock: BoardLock | None = None
         self._stopped = threading.Event()
         self._talking: _Talking | None = None
@@ -99,7 +109,10 @@ class McuBoard:
         self._loaded: Loaded | None = None
 
     def open(self) -> None:
-        """Take the lock before the line is opened, since opening it resets many boards; then find the firmware on it."""
+        """Take the lock before the line is opened, since opening it resets many boards; then find the firmware on it.
+
+        Raises WrongBoard where another board than `board_id` is on the line.
+        """
         self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
         try:
             line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name, self._stopped)
@@ -107,6 +120,7 @@ class McuBoard:
             link.hello(deadline_s=HELLO_S)
             talk = McuTalk(link, self._name)
             self._talking = _Talking(link=link, talk=talk, info=talk.info())
+            check_is(self._name, self._board_id, self.identify().serial)
         except BaseException:
             self.close()
             raise
@@ -273,6 +287,16 @@ class McuBoard:
 
     def _ns(self, ticks: int) -> int:
         return round(ticks * NS / self.clock_hz)
+
+
+def check_is(device: str, board_id: str | None, found: str) -> None:
+    """Raise WrongBoard for another board than the one that the inventory means; None: any."""
+    if board_id not in (None, found):
+        raise WrongBoard(
+            f'{device} should be the board "{board_id}", but "{found}" is on its line',
+            cause="two boards changed places, or the entry means another one",
+            todo="Mend the cables, or board_id in the inventory. Nothing was sent.",
+        )
 
 
 def _is_settled(ticks: Sequence[int]) -> bool:

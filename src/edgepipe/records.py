@@ -162,6 +162,7 @@ class Block:
     `samples_ns_zlib` is base64 of zlib of little-endian uint32 nanoseconds, every `stride`-th of `invocations` timed ones.
     `cooled_s` is what the board waited before it to be cool enough, `delegate_ns` how long an Edge TPU's delegate took to load.
     A microcontroller counts: `ticks` is the median, `step_ticks` are those of each operator in the last invocation, in their order.
+    With a `resolution_ns`, what a step of the board's coarse clock makes of it, a sample is the mean of `stride` invocations.
     """
 
     index: int
@@ -177,6 +178,7 @@ class Block:
     stride: int = 1
     samples_ns_zlib: str = ""
     median_ns: float | None = None
+    resolution_ns: float | None = None
     ticks: int | None = None
     step_ticks: tuple[int, ...] = ()
     peak_memory_bytes: int | None = None

@@ -124,6 +124,16 @@ def test_a_serial_line_is_one_of_this_machine_or_of_another(tmp_path: Path, link
     assert told.startswith(problem)
 
 
+def test_what_only_a_microcontroller_has_is_refused_elsewhere(tmp_path: Path) -> None:
+    local = "board: linux, target: host, transport: {kind: local}"
+    text = f"schema: 1\ndevices: {{a: {{{local}, protocol: mlperf-tiny, board_id: x}}}}\n"
+    assert problems_of(tmp_path, text) == tuple(
+        f'devices.a: "{key}" is for microcontrollers (board: mcu)' for key in ("board_id", "protocol")
+    )
+    (problem,) = problems_of(tmp_path, f"schema: 1\ndevices: {{a: {{{local}, protocol: mlperf}}}}\n")
+    assert "'edgepipe' or 'mlperf-tiny'" in problem
+
+
 def test_no_blocks_at_all_are_refused_where_they_are_written(tmp_path: Path) -> None:
     local = "{board: linux, target: host, transport: {kind: local}}"
     assert '"defaults.blocks"' in problems_of(tmp_path, f"schema: 1\ndefaults: {{blocks: 0}}\ndevices: {{a: {local}}}\n")[0]

@@ -1,0 +1,205 @@
+"""A board that speaks MLPerf Tiny's text protocol, whoever's firmware it runs: what is flashed there is measured as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from edgepipe.devices.agent.block import SETTLED, seeded_inputs
+from edgepipe.devices.boards.mcu import LineTransport, StoppableLine, check_is
+from edgepipe.devices.boards.mlperf_talk import Laps, MlperfTalk, Profile, Refused
+from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
+from edgepipe.devices.transports.board_lock import BoardLock
+from edgepipe.errors import DeviceUnreachable, InfrastructureError
+from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
+
+OPEN_S, HELLO_S = 20.0, 15.0
+WINDOWS = 5
+LONGEST_WINDOW_US = 1_800_000_000  # well below the 71.6 minutes after which time stamps begin anew
+APART_S, APART_SHARE = 0.25, 0.05  # by which the board's clock and this machine's may differ over a window
+# What the benchmark's models take, as its firmware is sent it: mlcommons/tiny, benchmark/evaluation/datasets.
+INPUTS = {"kws01": (490, "int8"), "vww01": (27_648, "int8"), "ic01": (3_072, "int8"), "ad01": (640, "float32")}
+TAKES = "e-[The input takes "  # of edgepipe's firmware: "... N bytes]"
+
+
+class MlperfTinyBoard:
+    """Holds a board from `open` to `close`. It cannot be sent a model, nor started anew: a block is five windows of `infer`."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: LineTransport,
+        *,
+        emulated: bool = False,
+        board_id: str | None = None,
+        lock_folder: Path | None = None,
+    ) -> None:
+        self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
+        self._board_id = board_id
+        self._lock: BoardLock | None = None
+        self._stopped = threading.Event()
+        self._talking: tuple[MlperfTalk, str, Profile] | None = None
+        self._pushed: str | None = None
+
+    def open(self) -> None:
+        """Take the lock, open the line, and find the board on it. Raises WrongBoard where it calls itself something else."""
+        self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
+        try:
+            line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name, self._stopped)
+            talk = MlperfTalk(line, self._name)
+            called = talk.hello(deadline_s=HELLO_S)
+            check_is(self._name, self._board_id, called)
+            self._talking = talk, called, talk.profile()
+        except BaseException:
+            self.close()
+            raise
+
+    def identify(self) -> DeviceIdentity:
+        """Return what is known of the board: the protocol tells a vendor, and nothing that is this one board's own."""
+        _, called, profile = self._open()
+        return DeviceIdentity(
+            name=self._name,
+            board="mlperf-tiny",
+            serial=f"{called} on {self._transport.key}",
+            arch="unknown",
+            cpu="unknown",
+            os=profile.firmware,
+            emulated=self._emulated,
+        )
+
+    def capabilities(self) -> Capabilities:
+        """Return no limits: what is flashed there fitted."""
+        return Capabilities(open_shapes=False)
+
+    def runtime(self, options: RunOptions) -> RuntimeIdentity:
+        """Return the firmware: there is one, whatever is asked for."""
+        _, called, profile = self._open()
+        return RuntimeIdentity(name="mlperf-tiny", version=f"{called} {profile.firmware}", delegate="none", threads=1)
+
+    def push(self, model: Path, sha256: str) -> None:
+        """See that the board says that it has this model. Raises InfrastructureError where it has another: nothing can be sent."""
+        if hashlib.sha256(model.read_bytes()).hexdigest() != sha256:
+            raise InfrastructureError(f"{model} is another file than {sha256:.12}", cause="it was changed meanwhile")
+        _, _, profile = self._open()
+        if profile.model.casefold() != model.stem.casefold():
+            raise InfrastructureError(
+                f'{self._name} has the model "{profile.model}" in its firmware, not "{model.stem}"',
+                cause="MLPerf Tiny's protocol cannot send a model: a board measures the one that it was flashed with",
+                todo=f"Flash a firmware with {model.stem} in it; if it has this file under its own name, call the file "
+                f"{profile.model}.tflite.",
+            )
+        self._pushed = sha256
+
+    def measure(self, sha256: str, request: BlockRequest) -> Block:
+        """Time the model in windows of many runs each; a sample is the mean of one, as finely as the board tells the time."""
+        talk = self._require(sha256)
+        deadline_s = request.options.deadline_s
+        first = self._checked(self._first(talk, request))
+        run_us = max(1, first.duration_us)
+        runs = math.ceil(max(request.min_invocations / WINDOWS, request.min_s * 1e6 / run_us))
+        runs = max(1, min(runs, LONGEST_WINDOW_US // run_us))
+        windows = []
+        for number in range(WINDOWS):
+            warmup = 0 if number else request.warmup_min
+            took_s = (runs + warmup) * run_us / 1e6
+            windows.append(self._checked(talk.infer(runs, warmup, deadline_s=deadline_s + 2 * took_s)))
+        return self._block(sha256, request, first, windows)
+
+    def predict(self, sha256: str, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
+        """Run the model on each sample; an answer is the scores that the board tells, as float32, whatever the model gives."""
+        from numpy import asarray
+
+        talk = self._require(sha256)
+        for sample in samples:
+            if len(sample) != 1:
+                raise InfrastructureError(f"{self._name} takes models with one input, not {len(sample)}: so does the protocol")
+            talk.load(sample[0])
+            scores = talk.infer(1, 0, deadline_s=options.deadline_s).scores
+            yield Prediction(outputs=(asarray(scores, "<f4").tobytes(),))
+
+    def stop(self) -> None:
+        """Have whatever waits for the board raise Interrupted."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Let go of the board."""
+        self._transport.close()
+        self._talking = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.free()
+
+    def _open(self) -> tuple[MlperfTalk, str, Profile]:
+        if self._talking is None:
+            raise DeviceUnreachable(f"{self._name} is not open")
+        return self._talking
+
+    def _require(self, sha256: str) -> MlperfTalk:
+        talk, _, _ = self._open()
+        if self._pushed != sha256:
+            raise InfrastructureError(f"{self._name} has no model {sha256:.12}")
+        return talk
+
+    def _first(self, talk: MlperfTalk, request: BlockRequest) -> Laps:
+        """Load the same input as on every other board, of the size that the model takes, and run once."""
+        _, _, profile = self._open()
+        known = INPUTS.get(profile.model.casefold())
+        elements, dtype = known or (1, "int8")
+        talk.load(_seeded(elements, dtype, request.seed))
+        try:
+            first = talk.infer(1, 0, deadline_s=request.options.deadline_s)
+        except Refused as exc:
+            count = exc.words.removeprefix(TAKES).partition(" ")[0]
+            if not exc.words.startswith(TAKES) or not count.isdigit():
+                raise
+            talk.load(_seeded(int(count), "int8", request.seed))
+            return talk.infer(1, 0, deadline_s=request.options.deadline_s)
+        if known is None:
+            raise InfrastructureError(
+                f'{self._name} does not say what its model "{profile.model}" takes',
+                cause=f"it is none of the benchmark's: {', '.join(INPUTS)}",
+                todo="Flash edgepipe's firmware: it takes any model.",
+            )
+        return first
+
+    def _checked(self, laps: Laps) -> Laps:
+        """Hold the time that the board tells, which cannot be asked for again, against this machine's."""
+        told_s = laps.duration_us / 1e6
+        if not self._emulated and abs(told_s - laps.seen_s) > APART_S + APART_SHARE * laps.seen_s:
+            raise InfrastructureError(
+                f"{self._name} says that {laps.runs:,} runs took {told_s:g} s, but they took {laps.seen_s:.3f} s here",
+                cause="the line damaged a digit, or the board's clock is not the one that its firmware takes it for",
+            )
+        return laps
+
+    def _block(self, sha256: str, request: BlockRequest, first: Laps, windows: Sequence[Laps]) -> Block:
+        runs = windows[0].runs
+        means_ns = [round(1000 * window.duration_us / runs) for window in windows]
+        packed, _ = pack_samples_ns(means_ns)
+        alike = len({window.scores for window in (first, *windows)}) == 1
+        later_ns = median(means_ns[1:])
+        step_us = math.gcd(*(stamp for window in windows for stamp in window.stamps_us)) or 1
+        return Block(
+            index=request.index,
+            outcome=RunOutcome.OK if alike else RunOutcome.INVALID,
+            reason="" if alike else "the same input was scored differently",
+            first_ns=1000 * first.duration_us,
+            warmup_invocations=request.warmup_min,
+            warmup_settled=abs(means_ns[0] - later_ns) <= SETTLED * later_ns,
+            invocations=runs * len(windows),
+            stride=runs,
+            samples_ns_zlib=packed,
+            median_ns=float(median(means_ns)),
+            resolution_ns=1000 * step_us / runs,
+            output_sha256=hashlib.sha256(repr(first.scores).encode()).hexdigest(),
+            artefact_sha256=sha256,
+        )
+
+
+def _seeded(elements: int, dtype: str, seed: int) -> bytes:
+    (array,) = seeded_inputs([((elements,), dtype)], seed)
+    return bytes(array.tobytes())

@@ -1,0 +1,186 @@
+"""Boards that speak MLPerf Tiny's text protocol are measured as they are: our own firmware's, on this machine and in QEMU."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.noisy_line import NoisyLine
+from edgepipe.devices import firmware_build
+from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
+from edgepipe.devices.connect import connect, connect_deployable
+from edgepipe.devices.inventory import DeviceEntry, SerialLink
+from edgepipe.devices.protocols import BlockRequest, RunOptions
+from edgepipe.devices.transports.frame_link import FrameLink
+from edgepipe.devices.transports.qemu import QemuTransport
+from edgepipe.devices.transports.serial_line import Line
+from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, UsageError, WrongBoard
+from edgepipe.records import Block, RunOutcome, unpack_samples_ns
+from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.tflm import Case, answers
+
+KWS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models" / "kws_ref_model.tflite"
+LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
+QUICK = BlockRequest(index=0, warmup_min=1, min_invocations=10, min_s=0.0)
+
+
+@dataclass
+class OneLine:
+    """A transport whose line is open already, and stays so."""
+
+    line: Line
+    key: str = "here"
+    baud: int = 115_200
+
+    def open(self, *, deadline_s: float) -> Line:
+        return self.line
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Keyword spotting, under the name that the benchmark has for it."""
+    if not KWS.is_file():
+        pytest.skip(f"the real models are not at {KWS.parent}")
+    path = tmp_path / "kws01.tflite"
+    path.write_bytes(KWS.read_bytes())
+    return path
+
+
+@pytest.fixture
+def host(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[HostBoard]:
+    """The host's firmware with the model in it."""
+    started = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
+    flash(started, model)
+    yield started
+    started.close()
+
+
+def flash(line: Line, model: Path, name: str = "kws01") -> None:
+    """Put a model in, as the text protocol cannot."""
+    link = FrameLink(line, "board")
+    link.hello(deadline_s=10)
+    SerialUpload(link, Upload(content=model.read_bytes(), name=name), LIMITS).run(deadline_s=60)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def board_on(line: Line, folder: Path, *, emulated: bool = False, board_id: str | None = None) -> MlperfTinyBoard:
+    return MlperfTinyBoard("dut", OneLine(line), emulated=emulated, board_id=board_id, lock_folder=folder)
+
+
+def measured(board: MlperfTinyBoard, model: Path) -> Block:
+    with closing(board):
+        board.open()
+        board.push(model, sha256_of(model))
+        return board.measure(sha256_of(model), QUICK)
+
+
+def test_a_board_is_measured_in_windows_of_many_runs(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    block = measured(board_on(host, tmp_path), model)
+    samples = unpack_samples_ns(block.samples_ns_zlib)
+    assert block.outcome is RunOutcome.OK
+    assert (len(samples), block.stride, block.invocations) == (5, 2, 10)
+    assert block.median_ns == sorted(samples)[2]
+    assert block.resolution_ns == 500.0  # a microsecond in two runs
+
+
+def test_it_says_who_it_is_as_far_as_the_protocol_does(host: HostBoard, tmp_path: Path) -> None:
+    with closing(board_on(host, tmp_path)) as board:
+        board.open()
+        identity, runtime = board.identify(), board.runtime(RunOptions())
+    assert (identity.board, identity.serial) == ("mlperf-tiny", "edgepipe on here")
+    assert not identity.counts_instructions
+    assert (runtime.name, runtime.version) == ("mlperf-tiny", "edgepipe ULPMark for tinyML Firmware V0.0.1")
+
+
+def test_it_scores_samples_as_tflite_micro_does(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    rows = [np.random.default_rng(seed).integers(-128, 128, size=(1, 49, 10, 1), dtype=np.int8) for seed in range(3)]
+    (found,) = answers([Case(model=model.read_bytes(), rows=tuple((row,) for row in rows))])
+    assert found is not None
+    with closing(board_on(host, tmp_path)) as board:
+        board.open()
+        board.push(model, sha256_of(model))
+        given = list(board.predict(sha256_of(model), iter([(row.tobytes(),) for row in rows]), RunOptions()))
+    for answer, prediction in zip(found, given, strict=True):
+        scores = (np.frombuffer(answer[0], np.int8).astype(np.float32) + 128) / 256  # the scale and zero point of every SOFTMAX
+        assert np.frombuffer(prediction.outputs[0], "<f4") == pytest.approx(scores, abs=0.0006)
+
+
+def test_a_model_that_is_not_on_the_board_cannot_be_sent(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    other = model.rename(tmp_path / "ad01.tflite")
+    with closing(board_on(host, tmp_path)) as board:
+        board.open()
+        with pytest.raises(InfrastructureError, match='has the model "kws01" in its firmware, not "ad01"') as raised:
+            board.push(other, sha256_of(other))
+        assert "Flash a firmware with ad01" in raised.value.todo
+        with pytest.raises(InfrastructureError, match="has no model"):
+            board.measure(sha256_of(other), QUICK)
+    with pytest.raises(DeviceUnreachable, match="is not open"):
+        board.identify()
+
+
+def test_a_model_of_another_name_is_asked_what_it_takes(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    flash(host, model, name="mine")
+    assert measured(board_on(host, tmp_path), model.rename(tmp_path / "mine.tflite")).outcome is RunOutcome.OK
+
+
+def test_a_board_that_calls_itself_something_else_is_refused(host: HostBoard, tmp_path: Path) -> None:
+    with pytest.raises(WrongBoard, match='should be the board "STMicroelectronics", but "edgepipe" is on its line'):
+        board_on(host, tmp_path, board_id="STMicroelectronics").open()
+    with closing(board_on(host, tmp_path, board_id="edgepipe")) as board:
+        board.open()
+
+
+@pytest.mark.parametrize(("rate", "count"), [(1e-4, 4), (5e-4, 3)])
+def test_over_a_line_that_damages_bytes_there_is_never_a_wrong_number(
+    host: HostBoard, model: Path, tmp_path: Path, rate: float, count: int
+) -> None:
+    right = measured(board_on(host, tmp_path), model)
+    assert right.median_ns is not None
+    for seed in range(count):
+        try:
+            block = measured(board_on(NoisyLine(host, rate=rate, seed=seed), tmp_path), model)
+        except InfrastructureError:
+            continue
+        assert block.outcome is RunOutcome.OK
+        assert block.output_sha256 == right.output_sha256
+        assert block.median_ns is not None
+        assert abs(block.median_ns - right.median_ns) < 0.1e9  # what a digit that was damaged unseen may be worth at most
+
+
+def test_an_emulated_board_is_measured_the_same_way(model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
+        if shutil.which(program) is None:
+            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
+    folder = tmp_path_factory.getbasetemp() / "firmware"
+    transport = QemuTransport("m4", "mps2-an386", lambda name: firmware_build.build(name, folder=folder))
+    with closing(transport):
+        line = transport.open(deadline_s=20)
+        flash(line, model)
+        block = measured(board_on(line, tmp_path, emulated=True), model)
+    samples = unpack_samples_ns(block.samples_ns_zlib)
+    assert block.outcome is RunOutcome.OK
+    assert max(samples) - min(samples) <= 2000  # two stamps of a microsecond each; the emulated core itself repeats
+    assert block.resolution_ns == 500.0
+
+
+def test_the_inventory_says_what_a_board_speaks() -> None:
+    entry = DeviceEntry(name="dut", board="mcu", target="mcu", transport=SerialLink(by_id="usb-1"), protocol="mlperf-tiny")
+    assert isinstance(connect(entry), MlperfTinyBoard)
+    with pytest.raises(UsageError, match="speaks mlperf-tiny, which can bring no model"):
+        connect_deployable(entry)
+    assert not isinstance(connect(replace(entry, protocol="edgepipe")), MlperfTinyBoard)
