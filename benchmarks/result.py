@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgepipe.devices.firmware_build import PORTS, PortStatus
 from edgepipe.places import write_whole
 
 FOLDER = Path(__file__).parent / "results"
@@ -28,7 +29,11 @@ NAMED_VERSIONS = (
 
 
 def write(name: str, command: str, figures: Mapping[str, Any]) -> Path:
-    """Write benchmarks/results/<name>.json whole or not at all and return its path. NaN is refused with ValueError."""
+    """Write benchmarks/results/<name>.json whole or not at all and return its path.
+
+    Raises ValueError for NaN, and for a figure of a board whose port of the firmware was never run.
+    """
+    _refuse_untried(figures)
     path = FOLDER / f"{name}.json"
     document = {
         "command": command,
@@ -39,6 +44,20 @@ def write(name: str, command: str, figures: Mapping[str, Any]) -> Path:
     }
     write_whole(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
     return path
+
+
+def _refuse_untried(figures: Any) -> None:
+    """Raise ValueError where the name of such a port or board stands in the figures, as a key or as a value."""
+    if isinstance(figures, Mapping):
+        for key, value in figures.items():
+            _refuse_untried(key)
+            _refuse_untried(value)
+    elif isinstance(figures, list | tuple):
+        for value in figures:
+            _refuse_untried(value)
+    for port in PORTS.values():
+        if figures in (port.name, port.board) and port.status is not PortStatus.RUN:
+            raise ValueError(f"the port {port.name} is {port.status}: nobody ran it, so it has no figures")
 
 
 def machine() -> dict[str, str | int | None]:

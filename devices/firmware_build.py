@@ -75,20 +75,22 @@ def _mps(name: str, cpu: str, cpu_flags: tuple[str, ...], clock_hz: int, at: Add
         *(f'-DBOARD_NAME="{name}"', f'-DCPU_NAME="{cpu}"', f"-DCLOCK_HZ={clock_hz}u"),
         *(f"-DUART0_ADDRESS={at.uart:#x}u", f"-DFPGAIO_ADDRESS={at.fpgaio:#x}u", f"-DFLASH_ADDRESS={at.flash:#x}u"),
     )
+    flags = (*_cortex_m(cpu, cpu_flags, code, ram), *defines)
+    return FirmwarePort(name=name, status=PortStatus.RUN, folders=("mps2", "cortex_m"), flags=flags)
+
+
+def _cortex_m(cpu: str, cpu_flags: tuple[str, ...], code: Region, ram: Region) -> tuple[str, ...]:
+    """Return the flags of a chip, with where port/cortex_m/memory.ld puts what."""
     places = {"CODE": code, "RAM": ram}
     linked = [
         f"-Wl,--defsym={key}_ORIGIN={place.origin:#x},--defsym={key}_LENGTH={place.size_bytes:#x}" for key, place in places.items()
     ]
-    return FirmwarePort(
-        name=name,
-        status=PortStatus.RUN,
-        folders=("mps2", "cortex_m"),
-        flags=(*CORTEX_M, f"-mcpu={cpu}", *cpu_flags, *defines, *linked),
-    )
+    return (*CORTEX_M, f"-mcpu={cpu}", *cpu_flags, *linked)
 
 
 MIB = 1 << 20
 MPS2_CODE, MPS2_RAM = Region(origin=0, size_bytes=4 * MIB), Region(origin=0x2000_0000, size_bytes=4 * MIB)
+STM32L4R5_RAM = Region(origin=0x2000_0000, size_bytes=640 << 10)
 MPS2 = Addresses(uart=0x4000_4000, fpgaio=0x4002_8000, flash=0x2100_0000)
 HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 HARD_FLOAT_V5 = ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
@@ -117,6 +119,22 @@ PORTS = {
             Addresses(uart=0x5930_3000, fpgaio=0x5930_2000, flash=0x6000_0000),
             Region(origin=0, size_bytes=MIB // 2),
             Region(origin=0x0100_0000, size_bytes=2 * MIB),
+        ),
+        FirmwarePort(
+            name="stm32l4",
+            hardware="nucleo-l4r5zi",
+            status=PortStatus.COMPILED,
+            folders=("stm32l4", "stm32l4_flash", "cortex_m"),
+            # RM0432, memory map: bank 1 of the flash, the three SRAMs side by side.
+            flags=_cortex_m("cortex-m4", HARD_FLOAT, Region(origin=0x0800_0000, size_bytes=MIB), STM32L4R5_RAM),
+        ),
+        FirmwarePort(
+            name="pico",
+            hardware="raspberry-pi-pico",
+            status=PortStatus.UNTESTED,
+            folders=("pico",),
+            package="gcc-arm-none-eabi, libnewlib-arm-none-eabi and libstdc++-arm-none-eabi-newlib",
+            sdk="the Pico SDK",
         ),
     )
 }

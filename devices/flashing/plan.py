@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepipe.devices import firmware_build
-from edgepipe.devices.flashing import FlashEntry
+from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.flashing.tool import Order
 from edgepipe.devices.inventory import DeviceEntry, SerialLink
 from edgepipe.devices.transports.serial import BY_ID
@@ -41,34 +41,37 @@ def plan(entry: DeviceEntry, file: Path | None = None) -> FlashPlan:
         what = "is emulated: it starts with the newest firmware every time" if entry.board == "mcu" else "is no microcontroller"
         raise UsageError(f"{entry.name} {what}", todo="Name a microcontroller on a serial line.")
     if tool is None:
-        todo = f'Write into its entry, for example: flash: {{tool: pyocd, probe: "…", chip: …}}. Tools: {", ".join(_tools())}.'
+        todo = f'Write into its entry, for example: flash: {{tool: pyocd, probe: "…", chip: …}}. Tools: {", ".join(TOOLS)}.'
         raise InventoryError(f"the inventory does not say what writes the flash of {entry.name}", todo=todo)
-    if file and tool.own_file:
-        raise UsageError(f"{tool.tool} writes {tool.own_file}, and nothing that it is told to", todo="Leave --file away.")
-    port = _port(entry, needed=not (file or tool.own_file))
-    file = tool.own_file or (file.absolute() if file else firmware_build.build(str(port and port.name)).path)
-    if tool.suffixes and file.suffix.lower() not in tool.suffixes:
-        raise UsageError(
-            f"{tool.tool} does not take {file.name}: it takes {', '.join(tool.suffixes)}",
-            todo="Convert it with the tools of the chip's maker, and name the result with --file.",
-        )
+    port = next((port for port in firmware_build.PORTS.values() if port.board == entry.hardware), None)
+    source = _source(entry.name, tool, file) or _built(entry, port, link.baud)
     line = link.url or str(BY_ID / str(link.by_id))
-    return FlashPlan(entry=entry, tool=tool, file=file, line=line, board=port.board if port else None)
+    return FlashPlan(entry=entry, tool=tool, file=_taken(tool, source), line=line, board=port.board if port else None)
 
 
-def _tools() -> list[str]:
-    from edgepipe.devices.flashing import TOOLS
+def _source(name: str, tool: FlashEntry, file: Path | None) -> Path | None:
+    """Return what there is to write already, None where the firmware is to be built."""
+    if file and tool.own_file:
+        todo = "Leave --file away."
+        raise UsageError(f"{tool.tool} writes {tool.own_file} into {name}, and nothing that it is told to", todo=todo)
+    return tool.own_file or (file and file.absolute())
 
-    return list(TOOLS)
 
-
-def _port(entry: DeviceEntry, *, needed: bool) -> firmware_build.FirmwarePort | None:
-    """Return the port for the board's hardware; None where there is none and a file makes up for it."""
-    found = next((port for port in firmware_build.PORTS.values() if port.board == entry.hardware), None)
-    if found is None and needed:
+def _built(entry: DeviceEntry, port: firmware_build.FirmwarePort | None, baud: int) -> Path:
+    """Return the firmware for the board's hardware; its line runs at the rate of the entry."""
+    if port is None:
         known = ", ".join(port.board for port in firmware_build.PORTS.values())
         said = (
             f'there is no firmware for the hardware "{entry.hardware}"' if entry.hardware else "its entry does not say its hardware"
         )
         raise UsageError(f"{entry.name} cannot be flashed: {said}", todo=f"Known: {known}. Or name a firmware with --file.")
-    return found
+    return firmware_build.build(port.name, flags=(f"-DBAUD={baud}u",)).path
+
+
+def _taken(tool: FlashEntry, file: Path) -> Path:
+    if tool.suffixes and file.suffix.lower() not in tool.suffixes:
+        raise UsageError(
+            f"{tool.tool} does not take {file.name}: it takes {', '.join(tool.suffixes)}",
+            todo="Convert it with the tools of the chip's maker, and name the result with --file.",
+        )
+    return file

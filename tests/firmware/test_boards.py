@@ -202,17 +202,3 @@ def test_what_is_not_there_is_said(host: McuBoard, tmp_path: Path) -> None:
         SerialTransport("up", "../ttyS0", 115_200)
     with pytest.raises(InventoryError, match="mps2-an386"):
         QemuTransport("m9", "mps9")
-
-
-def test_a_port_stays_below_150_lines_and_says_how_far_it_was_tried() -> None:
-    root = Path(__file__).resolve().parents[2] / "devices" / "firmware" / "port"
-    for port in firmware_build.PORTS.values():
-        assert port.status is firmware_build.PortStatus.RUN
-        lines = sum(len(path.read_text().splitlines()) for path in (root / port.folders[0]).glob("*.[ch]"))
-        assert 0 < lines < 150, port.name
-
-
-def test_the_manual_tells_every_port_with_its_status() -> None:
-    manual = (Path(__file__).resolve().parents[2] / "docs" / "microcontrollers.md").read_text()
-    told = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| (\w+) \|", manual, re.MULTILINE))
-    assert told == {port.name: str(port.status) for port in firmware_build.PORTS.values()}

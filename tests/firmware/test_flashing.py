@@ -47,7 +47,10 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
         return path.rename(path.with_name(f"{len(list(folder.iterdir()))}.elf"))
 
     return Images(
-        old=built("-DOLD"), new=built(), other_serial=built('-DHOST_SERIAL="two"'), other_board=built('-DHOST_BOARD="pico"')
+        old=built("-DOLD"),
+        new=built(),
+        other_serial=built('-DHOST_NAMES=.board = "host", .serial = "two"'),
+        other_board=built('-DHOST_NAMES=.board = "pico", .serial = "host"'),
     )
 
 

@@ -8,8 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What stays as it is when the board is reset, where its memory does. */
+/* What stays as it is when the board is reset, where its memory does. An SDK may have another name for it. */
+#ifndef PORT_KEPT
 #define PORT_KEPT __attribute__((section("noinit")))
+#endif
 
 struct port_facts {
     const char *board;     /* the name of the board or the machine */

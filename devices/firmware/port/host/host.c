@@ -26,19 +26,12 @@ static uint8_t samples[SAMPLES_BYTES], outgoing[LINE_BYTES], incoming[LINE_BYTES
 static uint32_t outgoing_count, incoming_first, incoming_end;
 static uint64_t started_at, opened_at;
 
-/* The linker's names for the bounds of what is PORT_KEPT. */
-extern uint8_t __start_noinit[], __stop_noinit[];
+extern uint8_t __start_noinit[], __stop_noinit[]; /* the linker's names for the bounds of what is PORT_KEPT */
 
-#ifndef HOST_SERIAL /* tests have boards of several names */
-#define HOST_SERIAL "host"
+#ifndef HOST_NAMES /* tests have boards of other names */
+#define HOST_NAMES .board = "host", .serial = "host"
 #endif
-#ifndef HOST_BOARD
-#define HOST_BOARD "host"
-#endif
-
-const struct port_facts PORT_FACTS = {
-    .board = HOST_BOARD, .cpu = "host", .serial = HOST_SERIAL, .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES,
-    .emulated = true};
+const struct port_facts PORT_FACTS = {HOST_NAMES, .cpu = "host", .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 /* Write all bytes, or end: there is nobody on the other side. */
