@@ -75,6 +75,8 @@ def test_keywords_are_scored_to_three_decimals_as_tflite_micro_scores_them(board
     expected = ",".join(f"{score:.3f}" for score in scores)
     assert inferred(board, "infer 2 1%", 2, 1) == expected
     assert inferred(board, "infer%", 1, 10) == expected
+    assert inferred(board, "infer 3%", 3, 10) == expected
+    assert inferred(board, "infer 1 0 surplus%", 1, 0) == expected
     assert board.says("results%") == [f"m-results-[{expected}]", "m-ready"]
 
 

@@ -10,6 +10,7 @@
 #include "core/upload.h"
 #include "port/port.h"
 #include "text/samples.h"
+#include "text/stamp.h"
 
 #define TYPE_FLOAT32 0u /* TensorType in the .tflite schema */
 #define TYPE_INT8 9u
@@ -103,7 +104,7 @@ static void run_once(const engine *loaded)
 void inference_timestamp(void)
 {
     say("m-lap-us-");
-    say_number(port_write, (uint32_t)(port_ticks() * 1000000u / PORT_FACTS.clock_hz));
+    say_number(port_write, stamp_us(port_ticks(), PORT_FACTS.clock_hz));
     say("\r\n");
 }
 
