@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import Field
 
 from edgepipe.devices.flashing import TOOLS, FlashEntry
+from edgepipe.devices.power import METERS, PowerEntry
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.documents import parse, read_yaml, suggestion
 from edgepipe.errors import InventoryError
@@ -95,16 +96,6 @@ LINKS: dict[str, type[Link]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerEntry:
-    """The sensor that measures a board, and the machine it hangs on."""
-
-    meter: str
-    via: str | None = None
-    chip: str | None = None
-    shunt_ohm: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class SigningEntry:
     """Whose signatures count for the models of a board: `signers` are Ed25519 public keys, "ssh-ed25519 AAAA...".
 
@@ -126,6 +117,7 @@ class DeviceEntry:
 
     `hardware` is the kind of a microcontroller's board, `board_id` its serial number and kind as its firmware tells them: another
     board is refused. `flash` is what writes its flash, `protocol` what it speaks: with MLPerf Tiny's, whoever's firmware it runs.
+    `power` is the meter that its current flows through.
     """
 
     name: str
@@ -243,6 +235,8 @@ def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -
         fields["transport"] = link or LocalLink()  # what is wrong with it is told already
     if content.get("flash") is not None:
         fields["flash"] = _collect(problems, f"{here}.flash", lambda: _told_by("tool", TOOLS, content["flash"], "flash"))
+    if content.get("power") is not None:
+        fields["power"] = _collect(problems, f"{here}.power", lambda: _told_by("meter", METERS, content["power"], "power"))
     device = _collect(problems, here, lambda: parse(DeviceEntry, fields, source=here, error=InventoryError))
     if device and device.board != "mcu":
         problems.extend(f'{here}: "{key}" is for microcontrollers (board: mcu)' for key in MCU_KEYS if key in content)

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgepipe.devices.flashing import TOOLS
 from edgepipe.devices.inventory import LINKS, NAME, Defaults, DeviceEntry, SerialLink
+from edgepipe.devices.power import METERS
 from edgepipe.documents import json_schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,6 +22,8 @@ def inventory_schema() -> dict[str, Any]:
         _told_by("kind", definitions[link.__name__], kind)
     for name, tool in TOOLS.items():
         _told_by("tool", definitions[tool.__name__], name)
+    for name, meter in METERS.items():
+        _told_by("meter", definitions[meter.__name__], name)
     definitions[SerialLink.__name__]["oneOf"] = [{"required": ["by_id"]}, {"required": ["url"]}]
     defaults = json_schema(Defaults)
     definitions |= {**defaults.pop("$defs", {}), "Device": device, "Defaults": defaults}

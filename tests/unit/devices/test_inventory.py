@@ -17,6 +17,7 @@ from edgepipe.devices.inventory import (
     load_inventory,
     read_inventory,
 )
+from edgepipe.devices.power.hwmon import HwMon
 from edgepipe.errors import InventoryError
 
 ROOT = Path(__file__).parents[3]
@@ -87,6 +88,29 @@ devices:
     assert 'devices.b.transport: "host" is missing' in text
     assert 'devices.b: unknown key "lables". Perhaps you meant "labels"?' in text
     assert 'devices.c: "board"' in text
+
+
+@pytest.mark.parametrize(
+    ("power", "problem"),
+    [
+        ("{meter: hwmonn, chip: ina226}", 'devices.a.power: unknown meter "hwmonn". Perhaps you meant "hwmon"?'),
+        ("{chip: ina226}", "devices.a.power: power needs a meter. Known here: "),
+        ("hwmon", "devices.a.power: power needs a meter. Known here: "),
+        ("{meter: hwmon, chip: ina226, shunt: 0.1}", 'devices.a.power: unknown key "shunt". Perhaps you meant "shunt_ohm"?'),
+        ("{meter: hwmon, chip: ina226, shunt_ohm: -1}", 'devices.a.power: "shunt_ohm"'),
+        ("{meter: hwmon, chip: ina226, least_w: .inf}", 'devices.a.power: "least_w"'),
+    ],
+)
+def test_what_is_wrong_with_a_meter_is_told_with_what_else_is_wrong(tmp_path: Path, power: str, problem: str) -> None:
+    device = f"{{board: linux, target: host, transport: {{kind: local}}, lables: {{}}, power: {power}}}"
+    told = problems_of(tmp_path, f"schema: 1\ndevices: {{a: {device}}}\n")
+    assert told[0].startswith(problem)
+    assert "lables" in told[1]
+
+
+def test_a_meter_keeps_its_settings(tmp_path: Path) -> None:
+    power = read_inventory(write(tmp_path, DESIGN_EXAMPLE)).devices["pi4"].power
+    assert power == HwMon(via="meterhost", chip="ina226", shunt_ohm=0.1)
 
 
 def test_a_device_that_is_no_map_hides_no_other_mistake(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ def test_it_accepts_the_sample_with_its_commented_boards(tmp_path: Path) -> None
         farm(a={**LOCAL, "transport": {"kind": "serial", "by_id": "usb-1", "url": "socket://lab:4000"}}),
         farm(a={**LOCAL, "transport": {"kind": "serial", "url": "http://lab:4000"}}),
         farm(a={**LOCAL, "board": "toaster"}),
+        farm(a={**LOCAL, "power": {"meter": "hwmonn", "chip": "ina226"}}),
+        farm(a={**LOCAL, "power": {"chip": "ina226"}}),
+        farm(a={**LOCAL, "power": {"meter": "hwmon", "chip": "ina226", "shunt": 0.1}}),
     ],
 )
 def test_it_refuses_what_the_reader_refuses(document: dict[str, Any]) -> None:
