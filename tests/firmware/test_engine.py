@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.firmware import tflm
+from tests.firmware.engine_size import engine_size
 from tests.firmware.graph import Graph
 from tests.firmware.host_engine import SOURCES, STRICT, HostEngine, Refusal, build, compiler
 from tests.firmware.random_filters import convolution
@@ -183,17 +184,12 @@ def test_damaged_models_never_touch_what_is_not_theirs(tmp_path: Path) -> None:
     assert loaded > executions // 20
 
 
-def test_it_builds_without_a_warning_for_a_machine_of_32_bits(tmp_path: Path) -> None:
-    cross = compiler("arm-none-eabi-gcc")
-    if cross is None:
+def test_a_cortex_m4_has_it_with_the_compilers_helpers_in_32_kb(tmp_path: Path) -> None:
+    if compiler("arm-none-eabi-gcc") is None:
         pytest.skip("needs a cross compiler: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
-    command = [cross, "-mcpu=cortex-m4", "-mthumb", *STRICT, "-c", *map(str, sorted(SOURCES.glob("*.c")))]
-    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    sized = subprocess.run(["arm-none-eabi-size", "-t", *map(str, sorted(tmp_path.glob("*.o")))], capture_output=True, text=True)
-    text, data, bss, *_ = sized.stdout.splitlines()[-1].split()
-    assert (data, bss) == ("0", "0")
-    assert int(text) <= 32_768
+    size = engine_size(tmp_path)
+    assert 0 < size.helpers_bytes < size.code_bytes <= 32_768
+    assert (size.data_bytes, size.bss_bytes) == (0, 0)
 
 
 def test_every_source_says_its_idea_in_its_first_line() -> None:
