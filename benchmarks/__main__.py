@@ -39,6 +39,7 @@ PARTS = (
     "deploy_crash_messages",
     "deploy_full_disk",
     "deploy_bad_models",
+    "flash_resets",
     "serial_faults",
     "serial_goodput",
     "line_fuzz",

@@ -5,7 +5,7 @@ It has no clock to end a trial by: that ends at the next reset, whatever causes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +16,7 @@ from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.boards.mcu_slots import Slots, SlotTalk
 from edgepipe.devices.boards.mcu_talk import Loaded
 from edgepipe.devices.deployments import AT_RESET, Deployed, Measured, Order, Standing, State
+from edgepipe.devices.protocols import Prediction, RunOptions
 from edgepipe.devices.signing import signed_version
 from edgepipe.errors import DeviceBusy, InfrastructureError, ModelRejected, SignatureRefused, UsageError
 
@@ -94,6 +95,13 @@ class DeployableMcu(McuBoard):
     def standing(self) -> Standing:
         """Say how the board stands, by what its slots hold."""
         return self._slots().standing()
+
+    def predict_kept(self, samples: Iterator[Sequence[bytes]], options: RunOptions) -> Iterator[Prediction]:
+        """Run the model that the board keeps, read in place from its flash, on each sample. Raises InfrastructureError for none."""
+        loaded = self._open().talk.load(kept=True)
+        for sample in samples:
+            self._run(sample, options)
+            yield Prediction(outputs=self._outputs(loaded))
 
     def trust(self, target: str, signers: Sequence[str], *, replace: bool = False) -> tuple[str, ...]:
         """Refuse to demand signatures: the firmware checks none."""

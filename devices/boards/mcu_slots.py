@@ -18,6 +18,8 @@ REASON_BYTES = 64
 NONE = 0xFF
 FORGOTTEN = "the board was reset before the model was confirmed"
 
+DAMAGED = "its copy in the flash is damaged, or the engine does not take it any more"
+
 
 class Mark(IntFlag):
     """What a slot's records say; devices/firmware/core/slot_log.h."""
@@ -84,12 +86,12 @@ class Slots:
         state = self._state(last)
         finding, _, reason = last.why.partition("\n") if last and state is State.ROLLED_BACK else ("", "", "")
         if last and state is State.ROLLED_BACK and Mark.REVOKED not in last.marks:
-            finding, reason = "reboot", FORGOTTEN
+            finding, reason = ("broken", DAMAGED) if Mark.CONFIRMED in last.marks else ("reboot", FORGOTTEN)
         return Standing(
             state=state,
             id=str(last.sequence) if last else "",
             current=self.running.sha256 if self.running else None,
-            previous=next((slot.sha256 for slot in others if slot.is_kept), None),
+            previous=next((slot.sha256 for slot in others if slot.is_kept and slot != last), None),
             candidate=next((slot.sha256 for slot in others if slot.waits), None),
             floor=self.floor,
             healthy=self.is_on_trial,

@@ -7,7 +7,7 @@ import re
 import select
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -37,7 +37,8 @@ def missing_packages(machine: str) -> tuple[str, ...]:
 class QemuTransport:
     """Starts the emulator when opened and ends it when closed; `build` makes the firmware of a machine.
 
-    What the board keeps in flash lasts in the file `flash`, without one only as long as the emulator runs.
+    What the board keeps in flash lasts in the file `flash`, without one only as long as the emulator runs. `options` are the
+    emulator's own, beside ours.
     """
 
     baud = 115_200  # of the boards that it stands for; the emulated line takes bytes as they come
@@ -49,8 +50,9 @@ class QemuTransport:
         build: Callable[[str], firmware_build.Firmware] = firmware_build.build,
         *,
         flash: Path | None = None,
+        options: Sequence[str] = (),
     ) -> None:
-        self._name, self._machine, self._build, self._flash = name, machine, build, flash
+        self._name, self._machine, self._build, self._flash, self._options = name, machine, build, flash, tuple(options)
         known = [port for port in firmware_build.PORTS if port.startswith("mps")]
         if machine not in known:
             raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {', '.join(known)}.")
@@ -67,7 +69,7 @@ class QemuTransport:
                 f"{self._name} cannot be emulated: {PROGRAM} is not installed",
                 todo=f"On Debian and Ubuntu: apt-get install {PACKAGE}.",
             )
-        command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED, *self._kept()]
+        command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED, *self._kept(), *self._options]
         if shutil.which("setpriv"):  # of util-linux: the emulator ends with whoever started it, however that ends
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

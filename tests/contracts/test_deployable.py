@@ -1,9 +1,10 @@
-"""What a board that keeps models promises, asked of the one in memory, of one over a pipe, and of one over a real sshd."""
+"""What a board that keeps models promises: asked of one in memory, over a pipe, over a real sshd, and of a microcontroller's."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmarks.deployments import order as order_of
 from benchmarks.synthetic import convolution
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
+from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.deployments import Order, State
 from edgepipe.devices.protocols import Deployable
 from edgepipe.devices.signing import sign
@@ -23,6 +25,8 @@ from edgepipe.devices.transports.fake import FakeHardware
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.ssh import SshTransport
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, SignatureRefused, UsageError
+from tests.firmware.dense import dense
+from tests.firmware.host_board import HostBoard, HostTransport, firmware
 
 
 @pytest.fixture
@@ -33,12 +37,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass
 class Bench:
-    """One board, and what makes models for it; `current` says what is current there without asking any host."""
+    """One board, and what makes models for it; `current` says what is current there without asking any host.
+
+    `press_reset` is what ends a trial on a board that has no clock, and checks no signatures.
+    """
 
     connect: Callable[[], Deployable]
     current: Callable[[], str | None]
     folder: Path
     golden: Callable[[Path, bytes], Path]
+    content: Callable[[int], bytes] = lambda seed: convolution(side=4, channels=2, seed=seed)
+    press_reset: Callable[[], None] | None = None
     handles: list[Deployable] = field(default_factory=list)
 
     def handle(self) -> Deployable:
@@ -49,12 +58,12 @@ class Bench:
 
     def good(self, seed: int = 0, **wishes: object) -> Order:
         """Return an order for a model that answers as its golden samples say."""
-        content = convolution(side=4, channels=2, seed=seed)
+        content = self.content(seed)
         return order_of(self.folder, content, self.golden(self.folder, content), **wishes)
 
     def wrong(self, seed: int) -> Order:
         """Return an order for one that does not."""
-        content = convolution(side=4, channels=2, seed=seed)
+        content = self.content(seed)
         with np.load(self.golden(self.folder, content)) as golden:
             np.savez(self.folder / "wrong.npz", input_0=golden["input_0"], output_0=golden["output_0"] + 100)
         return order_of(self.folder, content, self.folder / "wrong.npz")
@@ -69,9 +78,26 @@ def backwards(folder: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.fixture(params=["fake", "linux-local", "linux-ssh"])
-def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "fake":
+def microcontroller(folder: Path, device: HostBoard) -> Bench:
+    def connect() -> DeployableMcu:
+        return DeployableMcu("board", HostTransport(device, str(folder)), lock_folder=folder)
+
+    def current() -> str | None:
+        board = connect()
+        board.open()
+        with closing(board):
+            return board.standing().current
+
+    return Bench(connect, current, folder / "m", golden_of, dense, device.press_reset)
+
+
+@pytest.fixture(params=["fake", "linux-local", "linux-ssh", "mcu"])
+def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    device = None
+    if request.param == "mcu":
+        device = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
+        made = microcontroller(tmp_path, device)
+    elif request.param == "fake":
         hardware = FakeHardware(name="board")
         made = Bench(lambda: FakeBoard(hardware), lambda: hardware.deployments.standing().current, tmp_path / "m", backwards)
     else:
@@ -81,6 +107,8 @@ def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterato
     yield made
     for board in made.handles:
         board.close()
+    if device is not None:
+        device.close()
 
 
 class TestDeployable:
@@ -113,8 +141,11 @@ class TestDeployable:
         again = bench.handle()
         standing = again.standing()
         assert (standing.state, standing.guarded) == (State.TRIAL, True)
-        assert standing.left_s is not None
-        assert 0 < standing.left_s < 60
+        if bench.press_reset:
+            assert standing.left_s is None
+        else:
+            assert standing.left_s is not None
+            assert 0 < standing.left_s < 60
         with pytest.raises(DeviceBusy):
             again.deploy(bench.good(seed=9))
         again.confirm()
@@ -125,10 +156,12 @@ class TestDeployable:
         board.confirm(board.deploy(first).id)
         board.deploy(bench.good(seed=2, deadline_s=4.0))
         board.close()
+        if bench.press_reset:
+            bench.press_reset()
         end = time.monotonic() + 30
         while bench.current() != first.sha256 and time.monotonic() < end:
             time.sleep(0.05)
-        assert bench.handle().standing().finding == "deadline"
+        assert bench.handle().standing().finding == ("reboot" if bench.press_reset else "deadline")
 
     def test_going_back_is_said_and_needs_somewhere_to_go(self, bench: Bench) -> None:
         board, first = bench.handle(), bench.good(seed=1)
@@ -149,6 +182,12 @@ class TestDeployable:
     def test_a_board_that_trusts_somebody_takes_only_what_they_signed(self, bench: Bench, tmp_path: Path) -> None:
         needs_ssh_keygen()
         key, board, plain = make_key(tmp_path / "key"), bench.handle(), bench.good()
+        if bench.press_reset:
+            with pytest.raises(SignatureRefused, match="cannot check signatures"):
+                board.trust("host", [public(key)])
+            with pytest.raises(SignatureRefused, match="nothing was sent"):
+                board.deploy(replace(plain, signers=(public(key),)))
+            return
         (fingerprint,) = board.trust("host", [public(key)])
         with pytest.raises(SignatureRefused, match="not signed"):
             board.deploy(plain)

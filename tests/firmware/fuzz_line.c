@@ -8,11 +8,13 @@
 #include "port/port.h"
 
 #define LINE_BYTES_MAX 65536u
-#define KINDS 64u
+#define KINDS 128u
+#define SECTOR_BYTES 2048u
 
 static PORT_KEPT _Alignas(16) uint8_t model[4096];
 static _Alignas(16) uint8_t arena[4096];
 static uint8_t samples[256];
+static _Alignas(16) uint8_t flash[6u * SECTOR_BYTES];
 static uint8_t line[LINE_BYTES_MAX];
 static uint32_t line_bytes, line_at;
 static uint64_t ticks;
@@ -20,6 +22,21 @@ static jmp_buf line_is_over;
 
 const struct port_facts PORT_FACTS = {"fuzz", "host", "fuzz", 1000000, 64, true};
 const struct port_memory PORT_MEMORY = {model, sizeof model, arena, sizeof arena, samples, sizeof samples};
+
+static bool erase(uint32_t offset)
+{
+    memset(flash + offset, 0xFF, SECTOR_BYTES);
+    return true;
+}
+
+static bool program(uint32_t offset, const uint8_t *bytes, uint32_t count)
+{
+    memcpy(flash + offset, bytes, count);
+    return true;
+}
+
+const struct port_flash PORT_FLASH = {
+    .base = flash, .bytes = sizeof flash, .sector_bytes = SECTOR_BYTES, .unit_bytes = 8, .erase = erase, .program = program};
 
 int firmware_main(void);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

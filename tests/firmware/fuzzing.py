@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 from importlib import resources
 from pathlib import Path
+
+from edgepipe.devices.transports.frame_link import Ask
+from tests.firmware.dense import dense
 
 HARNESS = Path(__file__).with_name("fuzz_line.c")
 SANITIZERS = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
@@ -17,6 +21,17 @@ SEEDS = (
     b"F\x20\x00\x21\x01\0\0\x22\x03\0\0\0\0\0\0\x23\x00\x24\x04\0\0\0\0\0\0\1\0\x25\x02\0\0\0\0\x30\x00\x31\x00",
     b"\0\1\1\1\1\0\0\1",
 )
+
+
+def deployment() -> bytes:
+    """Return what brings a model into a slot and confirms it, as the harness takes requests: kind, half the length, payload."""
+    model = dense(inputs=2, outputs=2)
+    model += bytes(len(model) % 2)
+    order = hashlib.sha256(model).digest() + len(model).to_bytes(4, "little") + b"\0k"
+    pieces = [at.to_bytes(4, "little") + model[at : at + 200] for at in range(0, len(model), 200)]
+    asked = [(Ask.BEGIN, order), *((Ask.DATA, piece) for piece in pieces), (Ask.COMMIT, b""), *[(Ask.STAGE, bytes(8))] * 8]
+    asked += [(Ask.SLOTS, b""), (Ask.CONFIRM, b"\1\0\0\0"), (Ask.REVOKE, b"\1\0\0\0why?"), (Ask.LOAD, b"")]
+    return b"F" + b"".join(bytes((kind, len(payload) // 2)) + payload for kind, payload in asked)
 
 
 def build(folder: Path) -> Path | None:
@@ -35,7 +50,7 @@ def run(program: Path, folder: Path, *, executions: int, seed: int = 1, longest_
     """Fuzz and return (executions, "" or what was found); `longest_s` 0 is no limit."""
     corpus = folder / "corpus"
     corpus.mkdir(exist_ok=True)
-    for number, content in enumerate(SEEDS):
+    for number, content in enumerate((*SEEDS, deployment())):
         (corpus / f"seed{number}").write_bytes(content)
     command = [
         program,

@@ -29,8 +29,12 @@ def firmware(folder: Path, *, flags: Sequence[str] = ()) -> Path:
 class HostBoard:
     """A running firmware; itself a `Line`, with a reset button."""
 
-    def __init__(self, program: Path) -> None:
-        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    def __init__(self, program: Path, *, flash: Path | None = None) -> None:
+        """Switch it on; what it keeps in flash outlives it in the file `flash`."""
+        kept = {} if flash is None else {"EDGEPIPE_FLASH": str(flash)}
+        self._process = subprocess.Popen(
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env={**os.environ, **kept}
+        )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
@@ -91,3 +95,19 @@ class HostBoard:
             assert monotonic() < end, said
             said += self.read(deadline_s=end - monotonic())
         return said.decode("latin-1").removesuffix("\r\n").split("\r\n")
+
+
+class HostTransport:
+    """The line of a running board; the board goes on when it is closed."""
+
+    baud = 921_600
+
+    def __init__(self, board: HostBoard, key: str) -> None:
+        self.key, self._board = key, board
+
+    def open(self, *, deadline_s: float) -> HostBoard:
+        """Return the board's line."""
+        return self._board
+
+    def close(self) -> None:
+        """Leave it."""

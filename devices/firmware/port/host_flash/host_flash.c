@@ -13,7 +13,9 @@
 
 #define SECTOR_BYTES 4096u
 #define UNIT_BYTES 256u /* the largest there is */
+#ifndef FLASH_BYTES /* 0: a board that keeps no models */
 #define FLASH_BYTES (2u * ((1u << 20) + SECTOR_BYTES))
+#endif
 #define RIG_BYTES 4096u
 #define FLASH_DESCRIPTOR 101
 #define ERASED 0xFFu
