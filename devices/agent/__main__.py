@@ -1,4 +1,4 @@
-"""`serve` talks to the host; `block`, `predict`, `delegate`, `check` and `provision` are its children, each for one job.
+"""`serve` talks to the host; `block`, `predict`, `work`, `delegate`, `check` and `provision` are its children, each for one job.
 
 `guard` watches over a trial; `guard --boot` runs when the board starts, `report-crash` when the application crashed.
 """
@@ -15,6 +15,8 @@ def main() -> None:
         from .block import main as run
     elif arguments == ["predict"]:
         from .predict import main as run
+    elif arguments == ["work"]:
+        from .work import main as run
     elif arguments == ["delegate"]:
         from .try_delegate import main as run
     elif arguments == ["check"]:
@@ -28,7 +30,9 @@ def main() -> None:
     elif arguments[:1] == ["report-crash"]:
         from .guard import report_crash as run
     else:
-        sys.exit("usage: agent serve | block | predict | delegate | provision | check | guard [--boot] | report-crash [WORDS]")
+        sys.exit(
+            "usage: agent serve | block | predict | work | delegate | provision | check | guard [--boot] | report-crash [WORDS]"
+        )
     sys.exit(run())
 
 

@@ -9,7 +9,7 @@ import os
 import selectors
 import signal
 import sys
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import Callable, Dict, Optional, Set
 
 from . import conditions, debian, edgetpu, limits, provision, venv
@@ -73,6 +73,8 @@ class Server:
             "store": self._take,
             "measure": self._measure,
             "predict": self._predict,
+            "work": self._work,
+            "clock": lambda message: {"monotonic_ns": monotonic_ns()},
             "finish": self._finish,
             "probe": self._probe,
             "provision": self._provision,
@@ -258,17 +260,10 @@ class Server:
         self._child = Child(self._selector, "block", job, heard, ended)
 
     def _predict(self, message: Message) -> None:
-        job = self._job(message)
+        self._run("predict", self._job(message), message["id"])
 
-        def said(answer: Message) -> None:
-            if "alive" not in answer:
-                self._outbox.put({"id": message["id"], "child": answer})
-
-        def ended(reason: str) -> None:
-            self._child = None
-            self._outbox.put({"id": message["id"], "child": {"ended": reason}})
-
-        self._child = Child(self._selector, "predict", job, said, ended)
+    def _work(self, message: Message) -> None:
+        self._run("work", dict(message["request"], **self._job(message)), message["id"])
 
     def _finish(self, message: Message) -> Message:
         if self._child:
@@ -287,16 +282,20 @@ class Server:
 
     def _provision(self, message: Message) -> None:
         self._check_idle()
+        self._run("provision", message, message["id"])
+
+    def _run(self, role: str, job: Message, number: object) -> None:
+        """Start a child, and pass on what it says and how it ended."""
 
         def said(answer: Message) -> None:
             if "alive" not in answer:
-                self._outbox.put({"id": message["id"], "child": answer})
+                self._outbox.put({"id": number, "child": answer})
 
         def ended(reason: str) -> None:
             self._child = None
-            self._outbox.put({"id": message["id"], "child": {"ended": reason}})
+            self._outbox.put({"id": number, "child": {"ended": reason}})
 
-        self._child = Child(self._selector, "provision", message, said, ended)
+        self._child = Child(self._selector, role, job, said, ended)
 
 
 def _content(message: Message) -> str:

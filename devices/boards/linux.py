@@ -14,8 +14,10 @@ from edgepipe.devices import agent_bundle
 from edgepipe.devices.agent.lines import Message, PartBuffer, parts
 from edgepipe.devices.agent.store import GOLDEN, MODEL
 from edgepipe.devices.boards.conversation import BEAT_S, SILENCE_S, Conversation
+from edgepipe.devices.boards.linux_work import work_on
 from edgepipe.devices.deployments import Deployed, Order, Standing, State
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions, Transport
+from edgepipe.devices.work import Work, WorkRequest
 from edgepipe.documents import parse
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected, error_for
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
@@ -150,6 +152,17 @@ class LinuxBoard:
             raise error_for(message.get("slug", InfrastructureError.slug))(f"{self._name} cannot run models: {message['broken']}")
         reason = message.get("rejected") or message.get("ended") or "it ended without an answer"
         raise ModelRejected(f"{self._name} could not run the model: {reason}")
+
+    def work(self, sha256: str, request: WorkRequest) -> Work:
+        """Have the agent run long loops."""
+        longest_s = request.options.deadline_s + GRACE_S
+        return work_on(
+            self._name,
+            sha256,
+            request,
+            ask=self._ask,
+            follow=lambda do, fields: self.follow(do, fields, deadline_s=longest_s + request.windows * (request.window_s + 1)),
+        )
 
     def ask(self, do: str, fields: Message, *, deadline_s: float = ASK_S) -> Message:
         """Have the agent do one of its other commands, and return its answer. Raises the error that the agent names."""
