@@ -44,6 +44,7 @@ PARTS = (
     "serial_goodput",
     "line_fuzz",
     "emulated_cores",
+    "emulated_random",
     "standalone_c",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from time import sleep
@@ -17,6 +18,7 @@ from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.records import unpack_samples_ns
+from tests.firmware.engine_size import engine_size
 from tests.firmware.tflm import Case, answers
 
 COMMAND = "python -m benchmarks.emulated_cores"
@@ -28,7 +30,7 @@ REPEATED = ("mps2-an386", "ad01_int8.tflite", 3, 12)  # machine, model, boots, b
 NS = 1e9
 
 
-def core(machine: str, name: str, rows: list[np.ndarray], expected: list[bytes]) -> dict[str, float | bool]:
+def core(machine: str, name: str, rows: list[np.ndarray], expected: list[bytes]) -> dict[str, object]:
     """Answer all rows on one core; figures of its ticks."""
     path = MODELS / name
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -40,13 +42,14 @@ def core(machine: str, name: str, rows: list[np.ndarray], expected: list[bytes])
         ]
         block = board.measure(sha256, BlockRequest(index=0))
         clock_hz = board.clock_hz
-        steps = sum(step.ticks for step in board.steps())
+        steps = [step.ticks for step in board.steps()]
     samples = set(unpack_samples_ns(block.samples_ns_zlib))
     ticks = round(samples.pop() * clock_hz / NS)
     return {
         "bit_exact": found == expected,
         "ticks": ticks,
-        "ticks_of_the_operators": steps,
+        "ticks_of_the_operators": sum(steps),
+        "ticks_of_each_operator": steps,
         "instructions": round(ticks * NS / (clock_hz * 32)),
         "all_three_equal": not samples,
         "arena_bytes": block.model_memory_bytes or 0,
@@ -84,6 +87,8 @@ def main() -> None:
         print(name, figures[name], flush=True)
     if not quick:
         figures["repeated"] = repeated(*REPEATED)
+        with tempfile.TemporaryDirectory(prefix="edgepipe-engine-") as folder:
+            figures["engine on mps2-an386"] = vars(engine_size(Path(folder)))
         print(write("emulated_cores", COMMAND, figures))
 
 

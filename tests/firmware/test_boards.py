@@ -31,6 +31,7 @@ from edgepipe.records import RunOutcome, unpack_samples_ns
 from edgepipe.workflows.preflight import fits
 from tests.firmware.graph import Graph
 from tests.firmware.host_board import firmware
+from tests.firmware.random_models import random_model
 from tests.firmware.tflm import Case, answers
 
 MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
@@ -108,6 +109,22 @@ def test_an_emulated_core_answers_as_tflite_micro_does_bit_for_bit(
             ticks = [step.ticks for step in board.steps()]
             assert all(ticks)
             assert sum(ticks) <= MOST_TICKS.get((machine, real.path.name), sum(ticks))
+
+
+def test_a_core_with_instructions_for_pairs_answers_random_models_bit_for_bit(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    models = [random_model(name, seed) for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "large factors") for seed in range(4)]
+    path, found = tmp_path / "model.tflite", answers([Case(model=model, rows=rows) for model, rows in models])
+    with closing(emulated("mps2-an386", tmp_path_factory.getbasetemp() / "firmware")) as board:
+        board.open()
+        for (model, rows), expected in zip(models, found, strict=True):
+            path.write_bytes(model)
+            sha256 = hashlib.sha256(model).hexdigest()
+            board.push(path, sha256)
+            predictions = board.predict(sha256, iter([(row.tobytes(),) for (row,) in rows]), OPTIONS)
+            assert [list(prediction.outputs) for prediction in predictions] == expected
 
 
 def test_an_emulated_block_takes_the_same_ticks_after_a_reset_that_keeps_the_model(
