@@ -49,8 +49,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     return Images(
         old=built("-DOLD"),
         new=built(),
-        other_serial=built('-DHOST_NAMES=.board = "host", .serial = "two"'),
-        other_board=built('-DHOST_NAMES=.board = "pico", .serial = "host"'),
+        other_serial=built('-DHOST_NAMES=.board = "host", .cpu = "host", .serial = "two"'),
+        other_board=built('-DHOST_NAMES=.board = "pico", .cpu = "host", .serial = "host"'),
     )
 
 

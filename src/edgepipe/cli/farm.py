@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepipe.cli.farm_boards import probe, provision, status
+from edgepipe.cli.farm_ports import ports
 from edgepipe.cli.measuring import Inventory
 from edgepipe.cli.output import Json, Quiet, console, progress, show_json
 from edgepipe.errors import UsageError
@@ -202,4 +203,5 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "status": status,
     "up": up,
     "down": down,
+    "ports": ports,
 }

@@ -29,9 +29,9 @@ static uint64_t started_at, opened_at;
 extern uint8_t __start_noinit[], __stop_noinit[]; /* the linker's names for the bounds of what is PORT_KEPT */
 
 #ifndef HOST_NAMES /* tests have boards of other names */
-#define HOST_NAMES .board = "host", .serial = "host"
+#define HOST_NAMES .board = "host", .cpu = "host", .serial = "host"
 #endif
-const struct port_facts PORT_FACTS = {HOST_NAMES, .cpu = "host", .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
+const struct port_facts PORT_FACTS = {HOST_NAMES, .clock_hz = NS_PER_S, .window_bytes = 2u * LINE_BYTES, .emulated = true};
 const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, samples, SAMPLES_BYTES};
 
 /* Write all bytes, or end: there is nobody on the other side. */
