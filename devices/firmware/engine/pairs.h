@@ -63,10 +63,10 @@ static inline int32_t add_both(int32_t sum, uint32_t a, uint32_t b) {
     return found;
 }
 
-/* Two words, and the place behind them. */
+/* Two words, whatever was written there, and the place behind them. */
 static inline const uint32_t *two_words(const uint32_t *from, uint32_t *first, uint32_t *second) {
     const uint32_t *at = from;
-    __asm__("ldrd %0, %1, [%2], #8" : "=&r"(*first), "=&r"(*second), "+r"(at) : "m"(from[0]), "m"(from[1]));
+    __asm__("ldrd %0, %1, [%2], #8" : "=&r"(*first), "=&r"(*second), "+r"(at) : "m"(*(const uint8_t(*)[8])from));
     return at;
 }
 
@@ -94,8 +94,8 @@ static inline int32_t add_both(int32_t sum, uint32_t a, uint32_t b) {
 }
 
 static inline const uint32_t *two_words(const uint32_t *from, uint32_t *first, uint32_t *second) {
-    *first = from[0];
-    *second = from[1];
+    __builtin_memcpy(first, from, sizeof *first);
+    __builtin_memcpy(second, from + 1, sizeof *second);
     return from + 2;
 }
 
