@@ -52,7 +52,7 @@ class DeployableMcu(McuBoard):
         Until that reset what runs there stays as it is. `order.deadline_s` means nothing to a board without a clock.
         """
         if order.signers:
-            raise self._unsigned()
+            raise cannot_check(self._name)
         slots, golden = self._slots(), _read(order.golden)
         if slots.is_given_up:  # whoever did so was stopped before the reset
             self._restart()
@@ -106,7 +106,7 @@ class DeployableMcu(McuBoard):
     def trust(self, target: str, signers: Sequence[str], *, replace: bool = False) -> tuple[str, ...]:
         """Refuse to demand signatures: the firmware checks none."""
         if signers:
-            raise self._unsigned()
+            raise cannot_check(self._name)
         return ()
 
     def protect(self) -> str:
@@ -165,12 +165,14 @@ class DeployableMcu(McuBoard):
             finding, reason = SLOW, f"it takes {measured.median_us:.0f} us where {order.slowest_us:.0f} us are allowed"
         return _Checked(answers=tuple(answers), measured=measured, finding=finding, reason=reason)
 
-    def _unsigned(self) -> SignatureRefused:
-        return SignatureRefused(
-            f"{self._name} cannot check signatures, and models for it are to be signed: nothing was sent",
-            cause="a microcontroller's firmware checks hashes only",
-            todo="Leave `signing` out of the defaults, and give it to the boards that can check signatures.",
-        )
+
+def cannot_check(device: str) -> SignatureRefused:
+    """Return what is said where models for a microcontroller are to be signed."""
+    return SignatureRefused(
+        f"{device} cannot check signatures, and models for it are to be signed: nothing was sent",
+        cause="a microcontroller's firmware checks hashes only",
+        todo="Leave `signing` out of the defaults, and give it to the boards that can check signatures.",
+    )
 
 
 def _read(golden: Path) -> _Golden:

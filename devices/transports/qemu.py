@@ -56,7 +56,7 @@ class QemuTransport:
         known = [port for port in firmware_build.PORTS if port.startswith("mps")]
         if machine not in known:
             raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {', '.join(known)}.")
-        self.key = f"qemu {name}"
+        self.key = f"qemu {name}" if flash is None else f"qemu {flash.absolute()}"  # of two with other flashes neither is the other
         self._process: subprocess.Popen[bytes] | None = None
         self._line: TtyLine | None = None
 

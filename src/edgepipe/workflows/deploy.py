@@ -13,6 +13,7 @@ import numpy as np
 
 from edgepipe.bundles import GOLDEN, MODEL
 from edgepipe.devices.agent.signing import Signed
+from edgepipe.devices.boards.mcu_deployable import cannot_check
 from edgepipe.devices.connect import connect_deployable
 from edgepipe.devices.deployments import DEADLINE_S, PLAIN, Deployed, Order, Standing, State
 from edgepipe.devices.inventory import DeviceEntry, QemuLink, load_inventory
@@ -96,6 +97,9 @@ def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tu
     ]
     if problems:
         raise VerifyFailed("the model does not fit where it is to go; nothing was sent", problems=problems)
+    unable = next((entry.name for entry in entries if entry.board == "mcu" and trusted_keys(entry)), None)
+    if unable:
+        raise cannot_check(unable)
     return tuple(
         replace(each, signed=signature_beside(each.entry, each.choice), signers=trusted_keys(each.entry)) for each in planned
     )

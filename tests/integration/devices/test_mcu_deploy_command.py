@@ -1,0 +1,55 @@
+"""`edgepipe deploy`, `farm status` and `rollback` for a microcontroller, as docs/deploying.md has them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from commandline import Command
+
+from tests.firmware.dense import dense
+
+PAGE = (Path(__file__).parents[3] / "docs" / "deploying.md").read_text()
+HERE = ("--device", "mcu-m4-qemu", "--yes")
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models, and an emulated board whose flash is this test's own; its firmware is built once for all tests."""
+    for tool, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
+        if shutil.which(tool) is None:
+            pytest.skip(f"emulated microcontrollers need {tool}: apt-get install {package} libnewlib-arm-none-eabi")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for seed, name in enumerate(("kws", "newer")):
+        (tmp_path / f"{name}.tflite").write_bytes(dense(seed))
+
+
+def test_the_page_about_microcontrollers_is_right(edgepipe: Command) -> None:
+    section = PAGE[PAGE.index("## Microcontrollers") :]
+    (commands,) = re.findall(r"```sh\n(.*?)```", section[: section.index("\n## ")], re.DOTALL)
+    done = [edgepipe(*shlex.split(line, comments=True)[1:]) for line in commands.splitlines()]
+    assert [each.code for each in done] == [0, 0, 0, 0], [each.err for each in done]
+    assert "newer (" in done[2].out
+    assert "kws (" in done[3].out
+    standing = edgepipe("farm", "status", "mcu-m4-qemu", "--json").json["boards"][0]
+    assert (standing["state"], standing["previous"], standing["boot_hook"]) == ("rolled back", None, "firmware")
+
+
+def test_a_trial_cannot_be_left_running_on_a_board_that_ends_with_the_command(edgepipe: Command) -> None:
+    done = edgepipe("deploy", "kws.tflite", *HERE, "--no-confirm")
+    assert done.code == 2
+    assert "mcu-m4-qemu ends with the command" in done.err
+
+
+def test_where_signatures_are_demanded_nothing_is_sent(edgepipe: Command, tmp_path: Path) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0YqTJrB8hPEPQbY2rmnVRwrE5DLEHZ9sDPyGLE5q4D"
+    (tmp_path / "farm_inventory.yaml").write_text(
+        f'schema: 1\ndefaults: {{signing: {{signers: ["{key} release"]}}}}\ndevices:\n'
+        "  m4: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}, emulated: true}\n"
+    )
+    done = edgepipe("deploy", "kws.tflite", "--device", "m4", "--yes")
+    assert done.code == 6
+    assert "m4 cannot check signatures" in done.err
