@@ -43,6 +43,8 @@ PARTS = (
     "serial_faults",
     "serial_goodput",
     "line_fuzz",
+    "exact_ticks",
+    "bench_time",
     "emulated_cores",
     "emulated_random",
     "standalone_c",

@@ -1,7 +1,7 @@
 """Uploads over a line that flips, drops, duplicates and inserts bytes, and over resets: what arrives is whole, or it fails cleanly.
 
-The firmware runs on this machine, its line is a pipe, and both directions are damaged. Whether a board that reports success has the
-right file is asked again over the undamaged line.
+The firmware runs on this machine, its line is a pipe, and both directions are damaged; some of it again in QEMU. Whether a board
+that reports success has the right file is asked again over the undamaged line.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from benchmarks.emulated_line import MACHINE, emulated_line
 from benchmarks.noisy_line import NoisyLine
 from benchmarks.result import write
 from edgepipe.devices import firmware_build
@@ -29,6 +30,7 @@ COMMAND = "python -m benchmarks.serial_faults"
 LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 IMAGES_AT_RATE = {1e-4: 400, 1e-3: 500, 1e-2: 100}  # faults a byte
 LARGEST_BYTES = {1e-4: 60_000, 1e-3: 60_000, 1e-2: 2_000}
+EMULATED_IMAGES, EMULATED_RATE, EMULATED_BYTES = 20, 1e-3, 30_000
 RESET_IMAGES, RESETS_EACH, RESET_BYTES = 100, 5, 60_000
 OPEN_S, UPLOAD_S = 20.0, 60.0
 AT_A_TIME = 6  # they mostly wait
@@ -45,7 +47,7 @@ def sent(line: Line, upload: Upload, advance: Callable[[int], None]) -> bool:
     return True
 
 
-def is_whole(board: HostBoard, upload: Upload) -> bool:
+def is_whole(board: Line, upload: Upload) -> bool:
     """Whether the board has exactly this file: announced again, it wants no byte more, and the hash is right."""
     link = FrameLink(board, "board")
     link.hello(deadline_s=OPEN_S)
@@ -90,13 +92,36 @@ class Trial:
         return found
 
 
-def tried(pool: Executor, trials: Sequence[Trial]) -> dict[str, float]:
+@dataclass(frozen=True, kw_only=True)
+class EmulatedTrial:
+    """One upload to a board that is booted for it."""
+
+    folder: Path
+    seed: int
+    size_bytes: int
+
+    def run(self) -> Counter[str]:
+        """Upload, and look what has become of it."""
+        upload, began = Upload(content=random.Random(self.seed).randbytes(self.size_bytes), name="kws01"), monotonic()
+        with emulated_line(self.folder) as board:
+            line = NoisyLine(board, rate=EMULATED_RATE, seed=self.seed)
+            arrived = sent(line, upload, lambda offset: None)
+            ended = ("arrived" if is_whole(board, upload) else "silently_corrupt") if arrived else "failed_cleanly"
+        took_ms = round(1000 * (monotonic() - began))
+        return Counter({ended: 1, "images": 1, "faults": line.faults, "bytes": self.size_bytes, "longest_ms": took_ms})
+
+
+def tried(pool: Executor, trials: Sequence[Trial | EmulatedTrial]) -> dict[str, float]:
     """Run trials and count how they ended; `longest_ms` is from the last reset, or the beginning, to the end."""
-    found = list(pool.map(Trial.run, trials))
+    found = list(pool.map(_run, trials))
     keys = ("images", "arrived", "silently_corrupt", "failed_cleanly", "resets", "faults", "bytes")
     counted = {key: sum(one[key] for one in found) for key in keys}
     longest_ms = max(one["longest_ms"] for one in found)
     return {**counted, "longest_ms": longest_ms, "success_share": counted["arrived"] / counted["images"]}
+
+
+def _run(trial: Trial | EmulatedTrial) -> Counter[str]:
+    return trial.run()
 
 
 def main() -> None:
@@ -117,6 +142,14 @@ def main() -> None:
             [
                 Trial(program=program, seed=seed, size_bytes=RESET_BYTES, resets=RESETS_EACH)
                 for seed in range(RESET_IMAGES // divisor)
+            ],
+        )
+        firmware_build.build(MACHINE, folder=Path(folder))
+        figures[f"{EMULATED_RATE:g} faults a byte, in QEMU {MACHINE}"] = tried(
+            pool,
+            [
+                EmulatedTrial(folder=Path(folder), seed=seed, size_bytes=sizes.randrange(1, EMULATED_BYTES))
+                for seed in range(max(1, EMULATED_IMAGES // divisor))
             ],
         )
     print(figures)
