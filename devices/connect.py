@@ -12,6 +12,7 @@ from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
 from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
+from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial import NetworkTransport, SerialTransport
@@ -73,6 +74,12 @@ def _linux(entry: DeviceEntry) -> LinuxBoard:
     return LinuxBoard(entry.name, TRANSPORTS[entry.transport.kind](entry), emulated=entry.is_virtual)
 
 
+def _fake_mcu(entry: DeviceEntry) -> LineTransport:
+    link = entry.transport
+    assert isinstance(link, FakeLink)
+    return FakeMcuTransport(FakeMcu(name=entry.name, latency_us=link.latency_us, faults=link.faults))
+
+
 def _qemu(entry: DeviceEntry) -> LineTransport:
     assert isinstance(entry.transport, QemuLink)
     machine = entry.transport.machine
@@ -107,7 +114,7 @@ TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
     "fake": lambda entry: FakeTransport(_hardware(entry)),
 }
 # How the serial line of a microcontroller is got at.
-LINES: dict[str, Callable[[DeviceEntry], LineTransport]] = {"serial": _serial, "qemu": _qemu}
+LINES: dict[str, Callable[[DeviceEntry], LineTransport]] = {"serial": _serial, "qemu": _qemu, "fake": _fake_mcu}
 # What is spoken on it.
 PROTOCOLS: dict[str, Callable[[DeviceEntry], Board]] = {"edgepipe": _mcu, "mlperf-tiny": _mlperf_tiny}
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tty
@@ -15,6 +16,7 @@ from time import monotonic
 import pytest
 
 from edgepipe.devices import firmware_build
+from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.network_line import network_line
 from edgepipe.devices.transports.qemu import QemuTransport
@@ -81,7 +83,13 @@ def over_qemu(folder: Path, held: ExitStack) -> Wire:
     return Wire(line, emulator.kill)
 
 
+def in_memory(folder: Path, held: ExitStack) -> Wire:
+    line = FakeMcuTransport(FakeMcu()).open(deadline_s=SOON)
+    return Wire(line, line.close)
+
+
 KINDS = {
+    "fake": in_memory,
     "pipe": over_pipe,
     "tty": over_tty,
     "socket": over_network("socket"),
@@ -116,7 +124,7 @@ class TestLine:
 
     def test_what_is_written_is_answered_and_nothing_else_is_said(self, wire: Wire) -> None:
         FrameLink(wire.line, "board").hello(deadline_s=SOON)  # past whatever was said at boot
-        assert asked(wire.line, b"name%") == b"m-name-dut-[edgepipe]\r\nm-ready\r\n"
+        assert re.fullmatch(rb"m-name-dut-\[(edgepipe|fake)\]\r\nm-ready\r\n", asked(wire.line, b"name%"))
         assert wire.line.read(deadline_s=0.05) == b""
 
     def test_every_byte_passes_unchanged_both_ways(self, wire: Wire) -> None:

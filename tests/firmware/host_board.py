@@ -14,6 +14,9 @@ from time import monotonic
 import pytest
 
 from edgepipe.devices import firmware_build
+from edgepipe.devices.transports.frame_link import FrameLink
+from edgepipe.devices.transports.serial_line import Line
+from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
 from edgepipe.errors import DeviceUnreachable
 
 READ_BYTES = 65536
@@ -24,6 +27,33 @@ def firmware(folder: Path, *, flags: Sequence[str] = ()) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("the firmware's tests need a C compiler: apt-get install gcc")
     return firmware_build.build("host", folder=folder, flags=tuple(flags)).path
+
+
+class KeptLine:
+    """How a board's line is got at by one host after another, while the board goes on."""
+
+    key, baud = "here", 115_200
+
+    def __init__(self, board: HostBoard) -> None:
+        self._board = board
+
+    def open(self, *, deadline_s: float) -> Line:
+        """Return the line."""
+        return self._board
+
+    def close(self) -> None:
+        """Leave the board as it is."""
+
+    def flash(self, content: bytes, name: str) -> None:
+        """Put a model in, as the text protocol cannot."""
+        link = FrameLink(self._board, "board")
+        link.hello(deadline_s=10)
+        limits = LineLimits(window_bytes=4096, payload_bytes=1024, baud=self.baud)
+        SerialUpload(link, Upload(content=content, name=name), limits).run(deadline_s=60)
+
+    def switch_off(self) -> None:
+        """Switch the board off."""
+        self._board.close()
 
 
 class HostBoard:

@@ -115,9 +115,44 @@ def test_a_kind_that_this_version_cannot_reach_is_named_with_those_it_can() -> N
 
 
 def test_a_microcontroller_without_a_serial_line_is_named_with_the_lines_there_are() -> None:
-    with pytest.raises(InventoryError, match='no serial line "fake" yet') as raised:
-        connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=FakeLink()))
-    assert "qemu, serial" in str(raised.value)
+    with pytest.raises(InventoryError, match='no serial line "local" yet') as raised:
+        connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=LocalLink()))
+    assert "fake, qemu, serial" in str(raised.value)
+
+
+def test_a_fake_microcontroller_counts_and_says_that_it_is_none(tmp_path: Path) -> None:
+    record = bench(tmp_path, "mcu")
+    (block,) = record.blocks  # exact counts: one boot says all
+    assert record.outcome is RunOutcome.OK
+    assert record.device.emulated
+    assert (record.device.serial, record.runtime.name) == ("fake-ghost-fake", "fake")
+    assert (block.ticks, sum(block.step_ticks), block.invocations) == (1000, 1000, 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "words"),
+    [
+        (Fault.DIES, RunOutcome.INFRA, "is closed"),
+        (Fault.SLOW, RunOutcome.INFRA, "said nothing for"),
+        (Fault.GARBAGE, RunOutcome.OK, ""),  # noise is no answer, and costs none
+        (Fault.WRONG_HASH, RunOutcome.INFRA, "arrived damaged 3 times"),
+        (Fault.CRASH, RunOutcome.REJECTED, "it crashes"),
+        (Fault.WRONG_OUTPUT, RunOutcome.OK, ""),
+        (Fault.THROTTLED, RunOutcome.INVALID, "the same run took different ticks"),
+    ],
+)
+def test_a_fault_of_a_fake_microcontroller_is_the_boards_or_the_models(
+    tmp_path: Path, fault: Fault, outcome: RunOutcome, words: str
+) -> None:
+    record = bench(tmp_path, "mcu", fault)
+    assert record.outcome is outcome
+    assert words in record.reason
+
+
+@pytest.mark.parametrize(("fault", "error"), [(Fault.DEAD, DeviceUnreachable), (Fault.BUSY, DeviceBusy)])
+def test_a_fake_microcontroller_that_cannot_be_had_is_an_error(tmp_path: Path, fault: Fault, error: type[Exception]) -> None:
+    with pytest.raises(error, match="ghost"):
+        bench(tmp_path, "mcu", fault)
 
 
 @pytest.mark.parametrize(
