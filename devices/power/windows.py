@@ -1,0 +1,201 @@
+"""Where in a trace the measured windows lie, and whether they are long enough to count (METHODS §2, MLPerf Tiny's rules).
+
+The board runs one long loop per window. It raises a marker that the meter samples with the current (S0), or this machine stamps
+the loop's beginning and end (S2, and S3 for a sensor that adds up on its chip). The stamps are needed in any case: they say how
+many inferences a window has, and which marker is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from math import hypot, inf, sqrt
+
+from edgepipe.devices.power.meter import MeterFacts
+from edgepipe.devices.power.trace import Trace
+from edgepipe.energy import SyncClass
+
+FEWEST_WINDOWS = 4
+LEAST_PERIODS = 200  # a window is at least so many (sample period + jitter) long
+MOST_PULSES = 10_000  # a line that nobody drives has more of them than anybody wants to count
+PULSE_TOLERANCE = 0.01  # by which share a marker may be longer or shorter than the stamps around it say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """From one moment to another, in seconds of this machine's monotonic clock."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp(Span):
+    """One long loop of `inferences`; either of its ends may be wrong by `uncertainty_s` (k = 1)."""
+
+    inferences: int
+    uncertainty_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """When the board did nothing, in the same state, before the first window and after the last."""
+
+    before: Span
+    after: Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is needed for a figure. An energy by other rules than the usual ones says so, and is compared with none by them.
+
+    Under four `windows` their spread would say nothing.
+    """
+
+    windows: int = 5
+    window_s: float = 10.0
+    inferences: int = 10
+    idle_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.windows < FEWEST_WINDOWS:
+            raise ValueError(f"{self.windows} windows have no spread that says anything")
+
+
+# METHODS §2: the rules of MLPerf Tiny, which are stricter than the class S3 asks (1 s), and idle power before and after.
+MLPERF_TINY = Rules()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window(Span):
+    """A measured stretch of `inferences`; either end may be off by `edge_s` (k = 1)."""
+
+    inferences: int
+    edge_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The windows of a trace, or the `problems` that leave it without; `missing` stamps have no marker, or another one's."""
+
+    sync: SyncClass
+    windows: tuple[Window, ...]
+    missing: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def sync_of(facts: MeterFacts, *, marked: bool) -> SyncClass:
+    """Return the best class that a meter reaches; `marked`: its marker is wired to a board that raises it.
+
+    A meter that cannot tell of lost samples does not know when a marker was: it never gets beyond the host's stamps.
+    """
+    if facts.accumulates:
+        return SyncClass.S3
+    return SyncClass.S0 if marked and facts.has_marker and facts.drops_detectable else SyncClass.S2
+
+
+def find_windows(
+    facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle, *, marked: bool = False, rules: Rules = MLPERF_TINY
+) -> Found:
+    """Return the windows, one per stamp, with all that is wrong with them."""
+    sync = sync_of(facts, marked=marked)
+    problems = list(_too_few(stamps, idle, rules))
+    if sync is SyncClass.S0:
+        windows, missing = _by_marker(facts, trace, stamps, idle)
+        if missing:
+            problems.append(
+                f"the marker does not match the {len(stamps)} windows: {missing} edges too many or too few; its wire is loose, or"
+                " another program moves the pin. Check the wire, or leave the marker out of the power entry"
+            )
+    else:
+        windows, missing = tuple(_by_stamp(facts, trace, stamps)), 0
+    problems += _too_short(facts, windows, rules)
+    return Found(sync=sync, windows=windows, missing=missing, problems=tuple(problems))
+
+
+def _too_few(stamps: Sequence[Stamp], idle: Idle, rules: Rules) -> Iterator[str]:
+    if len(stamps) < rules.windows:
+        yield f"{len(stamps)} windows were measured, {rules.windows} are needed"
+    for name, span in (("before", idle.before), ("after", idle.after)):
+        if span.seconds < rules.idle_s:
+            yield f"idle power {name} the windows was measured for {span.seconds:.3g} s, {rules.idle_s:g} s are needed"
+    order = [idle.before, *stamps, idle.after]
+    if any(late.start_s < early.end_s for early, late in pairwise(order)):
+        yield "the windows overlap, or the board was not idle before and after them; measure them one after another"
+
+
+def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> Iterator[str]:
+    sampled_s = LEAST_PERIODS * (facts.period_s + facts.jitter_s)
+    needed_s = max(rules.window_s, sampled_s)
+    why = f", {LEAST_PERIODS} samples of this meter" if sampled_s > rules.window_s else ""
+    for number, window in enumerate(windows, 1):
+        if window.seconds < needed_s:
+            yield f"window {number} is {window.seconds:.4g} s long, {needed_s:.4g} s are needed{why}; run more inferences in each"
+        if window.inferences < rules.inferences:
+            yield f"window {number} has {window.inferences} inferences, {rules.inferences} are needed"
+
+
+def _by_stamp(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp]) -> Iterator[Window]:
+    """Yield a window per stamp. The meter's clock has run away from this machine's since the trace began, by its own error."""
+    first = next(trace.pieces(), None)
+    began_s = inf if first is None else float(first.time_s[0])
+    for stamp in stamps:
+        skew_s = facts.clock_error * max(0.0, stamp.end_s - began_s)
+        edge_s = hypot(stamp.uncertainty_s, skew_s, _sampling_s(facts))
+        yield Window(start_s=stamp.start_s, end_s=stamp.end_s, inferences=stamp.inferences, edge_s=edge_s)
+
+
+def _sampling_s(facts: MeterFacts) -> float:
+    """Return the standard uncertainty of a sample's place: ±1 sample, all equally likely, and its jitter."""
+    return hypot(facts.period_s / sqrt(3), facts.jitter_s)
+
+
+def _by_marker(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle) -> tuple[tuple[Window, ...], int]:
+    """Return a window per stamp that has exactly one pulse of its length, and how many edges are too many or too few."""
+    pulses = list(islice(_pulses(trace, idle.before.start_s, idle.after.end_s), MOST_PULSES))
+    windows, missing = list[Window](), 0
+    for stamp in stamps:
+        own = [pulse for pulse in pulses if pulse.start_s < stamp.end_s and pulse.end_s > stamp.start_s]
+        pulses = [pulse for pulse in pulses if pulse not in own]
+        tolerance_s = PULSE_TOLERANCE * stamp.seconds + 5 * sqrt(2) * stamp.uncertainty_s
+        if len(own) == 1 and abs(own[0].seconds - stamp.seconds) <= tolerance_s:
+            pulse = own[0]
+            edge_s = _sampling_s(facts)
+            windows.append(Window(start_s=pulse.start_s, end_s=pulse.end_s, inferences=stamp.inferences, edge_s=edge_s))
+        else:
+            missing += max(1, 2 * abs(len(own) - 1))
+    return tuple(windows), missing + 2 * len(pulses)
+
+
+def _pulses(trace: Trace, start_s: float, end_s: float) -> Iterator[Span]:
+    """Yield the stretches in which the marker is up; one that is so throughout one end of the trace has no such end.
+
+    An edge lies between two samples: the middle is as good as any.
+    """
+    import numpy as np
+
+    rise_s, up, last_s = -inf, None, -inf
+    for piece in trace.pieces(start_s, end_s):
+        inside = (piece.time_s >= start_s) & (piece.time_s <= end_s)
+        if piece.marker is None:
+            continue
+        level, time_s = piece.marker[inside], piece.time_s[inside]
+        if not level.size:
+            continue
+        before = level[0] if up is None else up
+        changes = np.flatnonzero(np.diff(level, prepend=before))
+        for index in changes:
+            edge_s = float(time_s[index] + (time_s[index - 1] if index else last_s)) / 2
+            if level[index]:
+                rise_s = edge_s
+            else:
+                yield Span(start_s=rise_s, end_s=edge_s)
+        up, last_s = bool(level[-1]), float(time_s[-1])
+    if up:
+        yield Span(start_s=rise_s, end_s=inf)
