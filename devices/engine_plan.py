@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,6 @@ from edgepipe.plans import EnginePlan, Place, Planned, PlannedStep, Refusal
 
 PLANNING_S = 60.0
 MEMORY_LIMIT_BYTES = 1 << 30
-
-
-def engine_sources() -> dict[str, str]:
-    """Return the sources of the built-in engine by file name."""
-    folder = resources.files("edgepipe.devices") / "firmware" / "engine"
-    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith((".c", ".h"))}
 
 
 def plan_of(content: bytes, *, folder: Path | None = None) -> Planned:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgepipe.devices.engine_plan import engine_sources, plan_of
+from edgepipe.devices.engine_plan import plan_of
+from edgepipe.devices.firmware_sources import engine_sources
 from edgepipe.pipeline.export.standalone import standalone
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.workflows.export import write_sources

@@ -46,6 +46,22 @@ class Samples:
         )
 
 
+def shape(port: TensorPort, samples: int) -> tuple[int, ...]:
+    """Return the shape of an array with that many samples of a port; an open dimension counts as 1."""
+    return samples, *(max(length, 1) for length in port.shape)
+
+
+def split(rows: NDArray[np.uint8], ports: Sequence[TensorPort]) -> tuple[Array, ...]:
+    """Return the arrays, of shape [samples, …], of ports whose bytes stand one after another in each row."""
+    parts, start = [], 0
+    for port in ports:
+        wanted, dtype = shape(port, len(rows)), np.dtype(port.dtype)
+        end = start + int(np.prod(wanted[1:], dtype=np.int64)) * dtype.itemsize
+        parts.append(np.ascontiguousarray(rows[:, start:end]).view(dtype).reshape(wanted))
+        start = end
+    return tuple(parts)
+
+
 def pack(samples: Samples) -> bytes:
     """Return the samples as a .npz with input_0, …, output_0, …, real_input_0, …; the same samples give the same bytes."""
     packed = io.BytesIO()

@@ -19,6 +19,7 @@ class Form(StrEnum):
     """What a model is exported as."""
 
     ARRAYS = "arrays"
+    PROJECT = "project"
     C = "c"
 
 
@@ -28,7 +29,10 @@ def export(
         str, typer.Option("--to", help="The folder to write into; the word c alone: as C, into NAME-c.", show_default=False)
     ],
     form: Annotated[Form | None, typer.Option("--as", help="arrays by default.", show_default=False)] = None,
-    board: Annotated[str | None, typer.Option("--board", help="The board to count flash and RAM for.", show_default=False)] = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", help="The board of a project, or the one to count flash and RAM of C for.", show_default=False),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The name in files and symbols; the model's own by default.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -36,6 +40,9 @@ def export(
     """Write a model as C sources for a microcontroller.
 
     [bold]arrays[/]: the file as a C array for TensorFlow Lite Micro, with its operator resolver and its measured arena size.
+
+    [bold]project[/]: a folder that `make run` builds and runs on a board that QEMU emulates, or here: the model, the built-in
+    engine, its arena to the byte, quantize_input(), and a main that runs golden inputs and says pass or fail.
 
     [bold]c[/]: C99 that runs the model on its own, bit for bit as TensorFlow Lite Micro does: weights, settings and straight calls
     of the kernels that it needs, no interpreter and no .tflite on the chip. Says what it takes of flash and RAM.
@@ -46,16 +53,18 @@ def export(
 
       edgepipe export model.tflite --to firmware/model
 
+      edgepipe export model.tflite --to firmware --as project --board mps2-an386
+
       edgepipe export model.tflite --to c
 
       edgepipe export model.tflite --to firmware/model --as c --board mps2-an500 --name keyword_spotting
     """
     if form is None and to == Form.C:
         form, to = Form.C, f"{name or model.stem}-c"
-    if board is not None and form is not Form.C:
-        raise UsageError("--board goes with --as c: arrays are the same for every board")
+    if board is not None and form in (None, Form.ARRAYS):
+        raise UsageError("--board goes with --as project and --as c: arrays are the same for every board")
     with progress(quiet) as emit:
-        document, last = _as_c(model, Path(to), name, board, emit) if form is Form.C else _as_arrays(model, Path(to), name, emit)
+        document, last = FORMS[form or Form.ARRAYS](model, Path(to), name, board, emit)
     if as_json:
         show_json(document)
         return 0
@@ -65,7 +74,7 @@ def export(
     return 0
 
 
-def _as_arrays(model: Path, to: Path, name: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
+def _as_arrays(model: Path, to: Path, name: str | None, _board: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
     from edgepipe.records import as_json as fields
     from edgepipe.workflows.export import export as run
 
@@ -75,6 +84,22 @@ def _as_arrays(model: Path, to: Path, name: str | None, emit: Emit) -> tuple[dic
     arena = None if exported.arena is None else fields(exported.arena)
     document = {"name": exported.name, "files": list(map(str, exported.files)), "sha256": exported.facts.sha256, "arena": arena}
     return document, f"{exported.facts.size_bytes:,} bytes of model, {kinds} operators, arena {room}"
+
+
+def _as_project(model: Path, to: Path, name: str | None, board: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
+    from edgepipe.workflows.export_project import export_project
+
+    exported = export_project(model, to=to, name=name, board=board, emit=emit)
+    document = {
+        "name": exported.name,
+        "files": list(map(str, exported.files)),
+        "sha256": exported.facts.sha256,
+        "board": exported.board,
+        "golden": exported.samples,
+        "arena_bytes": exported.arena_bytes,
+    }
+    inputs = "1 golden input" if exported.samples == 1 else f"{exported.samples} golden inputs"
+    return document, f"{inputs}, arena {exported.arena_bytes:,} bytes; make -C {to} run says pass or fail"
 
 
 def _as_c(model: Path, to: Path, name: str | None, board: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
@@ -94,3 +119,6 @@ def _as_c(model: Path, to: Path, name: str | None, board: str | None, emit: Emit
         "footprint": None if taken is None else fields(taken),
     }
     return document, f"{room}, {ram:,} bytes of RAM beside the stack{by}"
+
+
+FORMS = {Form.ARRAYS: _as_arrays, Form.PROJECT: _as_project, Form.C: _as_c}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -164,7 +163,7 @@ def _golden(content: bytes, facts: ModelFacts, wishes: Wishes, target: Target, e
         raise MissingExtra(f"golden answers for {target.name} are {runtime}'s: {done.report.reason}")
     if not done.ran:
         raise ModelRejected(f"{runtime} does not take the model: {done.report.reason}")
-    samples = golden.Samples(inputs=_split(rows, facts.inputs), outputs=done.outputs, real=real)
+    samples = golden.Samples(inputs=golden.split(rows, facts.inputs), outputs=done.outputs, real=real)
     told = GoldenFacts(
         runtime=runtime.value,
         version=done.report.version,
@@ -191,7 +190,7 @@ def _inputs(facts: ModelFacts, wishes: Wishes, emit: Emit) -> tuple[Rows, tuple[
     if not all(port.code_range and values.dtype.name != port.dtype for port, values in zip(facts.inputs, given, strict=True)):
         return rows, (), words
     shaped = zip(facts.inputs, given, strict=True)
-    return rows, tuple(np.asarray(values, np.float32).reshape(_shape(port, len(values))) for port, values in shaped), words
+    return rows, tuple(np.asarray(values, np.float32).reshape(golden.shape(port, len(values))) for port, values in shaped), words
 
 
 def _source(wishes: Wishes) -> tuple[str | None, Path]:
@@ -201,20 +200,6 @@ def _source(wishes: Wishes) -> tuple[str | None, Path]:
         given = wishes.recipe.data
         return given.test if isinstance(given.test, str) else given.train, Path(wishes.recipe.base)
     return None, Path.cwd()
-
-
-def _shape(port: TensorPort, samples: int) -> tuple[int, ...]:
-    return samples, *(max(length, 1) for length in port.shape)
-
-
-def _split(rows: Rows, ports: Sequence[TensorPort]) -> tuple[golden.Array, ...]:
-    parts, start = [], 0
-    for port in ports:
-        shape, dtype = _shape(port, len(rows)), np.dtype(port.dtype)
-        end = start + int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-        parts.append(np.ascontiguousarray(rows[:, start:end]).view(dtype).reshape(shape))
-        start = end
-    return tuple(parts)
 
 
 def verify_bundle(path: Path, *, emit: Emit = silent) -> BundleManifest:

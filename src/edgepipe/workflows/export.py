@@ -70,8 +70,8 @@ def write_sources(to: Path, sources: Mapping[str, str]) -> tuple[Path, ...]:
         try:
             for name, text in sources.items():
                 write_whole(aside / name, text)
+                (to / name).parent.mkdir(parents=True, exist_ok=True)
             for name in sources:
-                (to / name).parent.mkdir(exist_ok=True)
                 (aside / name).replace(to / name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

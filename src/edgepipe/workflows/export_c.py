@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepipe.devices.engine_plan import engine_sources
 from edgepipe.devices.firmware_build import PORTS
+from edgepipe.devices.firmware_sources import engine_sources
 from edgepipe.errors import UsageError
 from edgepipe.events import Emit, Note, silent, step
 from edgepipe.facts import ModelFacts

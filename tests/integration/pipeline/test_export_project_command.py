@@ -1,0 +1,84 @@
+"""`edgepipe export --as project` as a user runs it: a folder that builds with `make`, and says PASS or FAIL on a board."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
+NEEDS = {"host": ("make", "gcc"), "mps2-an386": ("make", "arm-none-eabi-gcc", "qemu-system-arm")}
+RUN_S = 120
+
+
+@pytest.fixture
+def kws() -> Path:
+    pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: pip install 'edgepipe[micro]'")
+    path = MODELS / "kws_ref_model.tflite"
+    if not path.exists():
+        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
+    return path
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run make there, four compilations at a time."""
+    command = ["make", "-s", "-j4", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_S)
+
+
+@pytest.mark.parametrize("board", NEEDS)
+def test_it_builds_and_passes_on_a_board_and_fails_where_a_golden_output_is_damaged(
+    edgepipe: Any, kws: Path, tmp_path: Path, board: str
+) -> None:
+    for program in NEEDS[board]:
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}: make system")
+    done = edgepipe("export", kws, "--to", "there", "--as", "project", "--board", board, "--name", "kws", "--json")
+    assert done.code == 0, done.err
+    folder, golden = tmp_path / "there", done.json["golden"]
+    passed = make(folder, "run")
+    assert passed.returncode == 0, passed.stderr
+    assert passed.stdout.splitlines() == [*(f"kws, golden input {number}: pass" for number in range(golden)), "PASS"]
+
+    damage(folder / "kws_golden.c", sample=2)
+    failed = make(folder, "run")
+    assert failed.returncode != 0
+    lines = failed.stdout.splitlines()
+    assert [line for line in lines if line.endswith("fail")] == ["kws, golden input 2: fail"]
+    assert lines[-1] == "FAIL" and "PASS" not in lines
+
+
+def damage(source: Path, *, sample: int) -> None:
+    """Make one number of a sample's golden output another one."""
+    before, head, rows = source.read_text().partition("g_kws_golden_output_0")
+    parts = re.split(r"(?<=\{\n)", rows)
+    part = parts[sample + 2]
+    first = re.search(r"-?\d+", part)
+    assert first is not None
+    parts[sample + 2] = part.replace(first[0], str(int(first[0]) ^ 1), 1)
+    source.write_text(before + head + "".join(parts))
+
+
+def test_the_arena_is_the_smallest_and_one_byte_less_fails(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None or shutil.which("make") is None:
+        pytest.skip("needs gcc and make: make system")
+    done = edgepipe("export", kws, "--to", "there", "--as", "project", "--name", "kws")
+    assert done.code == 0, done.err
+    model = tmp_path / "there" / "model.h"
+    arena = re.search(r"#define MODEL_ARENA_BYTES (\d+)u", model.read_text())
+    assert arena is not None and f"arena {int(arena[1]):,} bytes" in done.out
+    model.write_text(model.read_text().replace(arena[0], f"#define MODEL_ARENA_BYTES {int(arena[1]) - 1}u"))
+    failed = make(tmp_path / "there", "run", "CC=gcc -O0")
+    assert failed.returncode != 0
+    assert failed.stdout == "kws is refused: the arena is too small\nFAIL\n"
+
+
+def test_a_board_without_a_project_is_refused_before_anything_is_written(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    done = edgepipe("export", kws, "--to", "there", "--as", "project", "--board", "nucleo-l4r5zi")
+    assert done.code == 2
+    assert "mps2-an386" in done.err and "host" in done.err
+    assert not (tmp_path / "there").exists()
