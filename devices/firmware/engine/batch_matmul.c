@@ -78,11 +78,10 @@ static int32_t sum_of(const batch_matmul *it, const int8_t *row, const int8_t *c
 }
 
 static int8_t *one_matrix(const batch_matmul *it, const int8_t *a, const int8_t *b, int8_t *output) {
-    const bounds whole = {-128, 127};
     for (int32_t row = 0; row < it->rows; row++) {
         for (int32_t column = 0; column < it->columns; column++) {
             int32_t sum = sum_of(it, a + row * it->a_row, b + column * it->b_column);
-            *output++ = clamp(wrap_add(scale_by(sum, it->by.multiplier, it->by.shift), it->zero_point), whole);
+            *output++ = (int8_t)saturated(wrap_add(scale_by(sum, it->by.multiplier, it->by.shift), it->zero_point));
         }
     }
     return output;

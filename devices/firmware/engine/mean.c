@@ -77,11 +77,10 @@ static void run(const running *now) {
     const mean *it = now->settings;
     const int8_t *input = input_bytes(now, 0);
     int8_t *output = output_bytes(now, 0);
-    const bounds whole = {-128, 127};
     walker place = walk_start(&it->kept);
     for (int32_t left = walk_count(&it->kept); left > 0; left--) {
         int32_t sum = sum_from(&it->reduced, input + place.at) + it->offset;
-        *output++ = clamp(wrap_add(scale_by(sum, it->by.multiplier, it->by.shift), it->zero_point), whole);
+        *output++ = (int8_t)saturated(wrap_add(scale_by(sum, it->by.multiplier, it->by.shift), it->zero_point));
         walk_next(&it->kept, &place);
     }
 }

@@ -36,10 +36,9 @@ static bool prepare_quantize(preparation *at) {
 /* Rounded half away from zero; what does not fit goes to the nearer end, what is not a number to the lower one. */
 static int8_t quantized(const affine *it, float value) {
     const bounds room = {-100000, 100000};
-    const bounds whole = {-128, 127};
     int32_t rounded;
     if (!round_into((double)(value / it->scale), room, &rounded)) rounded = value > 0 ? room.high : room.low;
-    return clamp(rounded + it->zero_point, whole);
+    return (int8_t)saturated(rounded + it->zero_point);
 }
 
 static void run_quantize(const running *now) {

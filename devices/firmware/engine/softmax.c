@@ -67,11 +67,11 @@ static void one_row(const softmax *it, const int8_t *inputs, int8_t *output) {
     int32_t zeros = __builtin_clz((uint32_t)sum);
     int32_t share = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << zeros) - (1u << 31)));
     int32_t exponent = zeros > 4 ? 12 - zeros + 31 - 8 : 31;
-    const bounds whole = {-128, 127};
     for (int32_t column = 0; column < it->columns; column++) {
         int32_t difference = inputs[column] - largest;
         bool counts = difference >= it->lowest;
-        output[column] = counts ? clamp(divide_by_power(fixed_product(share, exp_of(it, difference)), exponent) - 128, whole) : -128;
+        int32_t answer = counts ? divide_by_power(fixed_product(share, exp_of(it, difference)), exponent) : 0;
+        output[column] = (int8_t)saturated(answer - 128);
     }
 }
 

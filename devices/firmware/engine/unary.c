@@ -117,7 +117,7 @@ static bool prepare_curve(preparation *at, curve of, int32_t bits, int32_t zero_
         if (real > -radius && real < radius) {
             answer = divide_by_power(of(scale_by(real, to_q4.multiplier, to_q4.shift)), 31 - bits) + zero_point;
         }
-        it->answers[value + 128] = clamp(answer, INT8);
+        it->answers[value + 128] = (int8_t)saturated(answer);
     }
     return true;
 }
@@ -177,7 +177,7 @@ static bool prepare_hard_swish(preparation *at) {
     if (to_output.shift > 0) return unsupported(at, "an output scale too small for HARD_SWISH");
     for (int32_t value = -128; value < 128; value++) {
         int32_t answer = hard_swish(value - input.zero_point, to_output, to_share) + output.zero_point;
-        it->answers[value + 128] = clamp(answer, INT8);
+        it->answers[value + 128] = (int8_t)saturated(answer);
     }
     return true;
 }
