@@ -40,6 +40,8 @@ def test_every_command_of_the_tour_works_in_order(users_folder: Path) -> None:
     for words in COMMANDS:
         if words[-1] == "mcu-m4-qemu" and missing_packages("mps2-an386"):
             continue
+        if words[-2:] == ["--to", "c"] and shutil.which("gcc") is None:
+            continue
         done = run(*words[1:], EDGEPIPE_RESULTS=str(users_folder / "edgepipe-results"))
         assert done.code == 0, f"{words}: {done.err or done.out}"
     made = {path.name for path in users_folder.rglob("*")}

@@ -48,6 +48,18 @@ def test_the_word_c_alone_is_standalone_c_in_a_folder_named_after_the_model(edge
     assert not (tmp_path / "c").exists()
 
 
+def test_two_models_in_one_folder_share_its_kernels(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    for model, name in ((kws, "words"), (kws.with_name("ad01_int8.tflite"), "noises")):
+        done = edgepipe("export", model, "--to", "both", "--as", "c", "--name", name, "-q")
+        assert done.code == 0, done.err
+    sources = [str(path) for path in (tmp_path / "both").rglob("*.c")]
+    (tmp_path / "main.c").write_text(
+        '#include "both/noises.h"\n#include "both/words.h"\nint main(void) { words_invoke(); noises_invoke(); return 0; }\n'
+    )
+    subprocess.run(["gcc", "-std=c99", "main.c", *sources, "-o", "both.elf"], check=True, cwd=tmp_path, capture_output=True)
+    subprocess.run([tmp_path / "both.elf"], check=True)
+
+
 def test_a_folder_that_is_called_c_gets_arrays(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
     done = edgepipe("export", kws, "--to", "./c", "--name", "kws")
     assert done.code == 0, done.err
