@@ -17,7 +17,7 @@ ORDER = struct.Struct("<32sIB")
 FRAME_BYTES = HEAD.size + CRC.size + OFFSET.size + 4  # beside the piece: two zeros and what COBS adds
 SMALLEST_PIECE = 32
 GROWS_AFTER = 24  # pieces that arrived one after another
-PATIENCE_S, LONGEST_PATIENCE_S = 0.3, 3.0  # without an answer, until what is under way is taken for lost
+PATIENCE_S, LONGEST_PATIENCE_S = 0.3, 3.0  # without an answer, until the board is asked what it has
 ASK_S = 15.0
 STALL_S = 20.0  # without progress
 HASHING_BYTES_PER_S = 50_000.0  # of a slow microcontroller
@@ -105,12 +105,13 @@ class SerialUpload:
             answer = self._link.answer(deadline_s=min(patience_s + self._window_s() / 4, end - monotonic()))
             had = self._base
             if answer is None:
-                self._lost()
+                self._probe()
                 patience_s = min(2 * patience_s, LONGEST_PATIENCE_S)
             else:
+                patience_s = PATIENCE_S
                 self._take(answer)
             if self._base > had:
-                progress, patience_s = monotonic(), PATIENCE_S
+                progress = monotonic()
                 self._advance(self._base)
             if monotonic() > min(end, progress + STALL_S):
                 raise DeviceUnreachable(
@@ -147,11 +148,16 @@ class SerialUpload:
         if self._unbroken >= GROWS_AFTER:
             self._piece, self._unbroken = min(2 * self._piece, self._largest), 0
 
-    def _lost(self, offset: int | None = None) -> None:
+    def _probe(self) -> None:
+        """Ask what the board has by a piece without bytes: what is only late, since somebody was busy, is not sent again."""
+        number = self._link.send(Ask.DATA, OFFSET.pack(self._next))
+        self._under_way[number] = (self._next, self._next)
+
+    def _lost(self, offset: int) -> None:
         """Send again from what the board has; in smaller pieces, of which fewer are damaged."""
         self._rewinds += 1
         self._piece = max(SMALLEST_PIECE, self._piece // 2)
-        self._go_back(self._base if offset is None else offset)
+        self._go_back(offset)
 
     def _go_back(self, offset: int) -> None:
         self._base = self._next = offset

@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -101,6 +102,11 @@ class HostBoard:
     def press_power(self) -> None:
         """Cut its power for a moment; its memory is lost."""
         self._process.send_signal(signal.SIGUSR2)
+
+    def stall(self, seconds: float) -> None:
+        """Have it do nothing for a while, as an emulator on a busy machine does."""
+        self._process.send_signal(signal.SIGSTOP)
+        threading.Timer(seconds, self._process.send_signal, [signal.SIGCONT]).start()
 
     def close(self) -> None:
         """Switch it off."""

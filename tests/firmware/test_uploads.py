@@ -81,6 +81,19 @@ def test_a_reset_in_the_middle_is_lived_through(board: HostBoard) -> None:
     assert len(pressed) == 3
 
 
+def test_what_is_only_late_is_not_sent_again(board: HostBoard) -> None:
+    link, upload, stalled = linked(board), image(10, 200_000), list[int]()
+
+    def stall(offset: int) -> None:
+        if offset > 60_000 * (1 + len(stalled)):
+            stalled.append(offset)
+            board.stall(0.8)
+
+    done = SerialUpload(link, upload, LIMITS, stall).run(deadline_s=60)
+    assert len(stalled) == 3
+    assert (done.rewinds, done.pieces) == (0, -(-200_000 // 1020))
+
+
 def test_a_button_that_bounces_does_no_more_than_one_that_does_not(board: HostBoard) -> None:
     upload = image(8, 3000)
     sent(linked(board), upload)
