@@ -148,30 +148,49 @@ class Firmware:
     build: str
 
 
-def build(port_name: str, *, folder: Path | None = None, engine: Path | None = None, flags: tuple[str, ...] = ()) -> Firmware:
+def build(
+    port_name: str,
+    *,
+    folder: Path | None = None,
+    engine: Path | None = None,
+    flags: tuple[str, ...] = (),
+    linked: tuple[Path, ...] = (),
+) -> Firmware:
     """Return the firmware for a port, from `folder` (None: the cache) where it was built before.
 
-    `engine` is a folder of C sources that stands in for the built-in engine, `flags` are added. Raises UsageError for an unknown
-    port, InfrastructureError where the compiler is missing or fails, StorageError.
+    `engine` is a folder of C sources in place of the built-in engine, `flags` are added, `linked` are objects and archives of C++.
+    Raises UsageError for an unknown port, InfrastructureError where the compiler is missing or fails, StorageError.
     """
+    port = built_here(port_name)
+    with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
+        sources = [path for part in _folders(port, root, engine) for path in sorted(part.glob("*.c"))]
+        command = [port.compiler, *FLAGS, *port.flags, *flags, f"-I{root}"]
+        name = fingerprint(root, [*sources, *linked], command)
+        path = (folder or cache_folder()) / f"{port.name}-{name}.elf"
+        if not path.is_file():
+            script = [f"-T{root / 'port' / 'cortex_m' / 'memory.ld'}"] if "cortex_m" in port.folders else []
+            parts = [*map(str, [*sources, *linked]), *(["-lstdc++"] if linked else [])]
+            compile_to(path, port, [*command, f'-DEDGEPIPE_BUILD="{name}"', *script, *parts])
+    return Firmware(path=path, build=name)
+
+
+def cache_folder() -> Path:
+    """Return where firmware is kept that was built."""
+    return cache_dir() / "firmware"
+
+
+def built_here(port_name: str) -> FirmwarePort:
+    """Return the port of this name. Raises UsageError for an unknown one, and for one that its SDK builds."""
     if port_name not in PORTS:
         raise UsageError(f'there is no firmware for "{port_name}"', todo=f"Known: {', '.join(PORTS)}.")
     port = PORTS[port_name]
-    with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
-        if port.sdk:
-            folder = root / "port" / port.folders[0]
+    if port.sdk:
+        with resources.as_file(resources.files("edgepipe.devices") / "firmware" / "port" / port.folders[0]) as folder:
             raise UsageError(
                 f"the firmware for {port.board} is built with {port.sdk}, not by edgepipe",
                 todo=f"cmake -S {folder} -B build && cmake --build build; then name what it made with --file.",
             )
-        sources = [path for part in _folders(port, root, engine) for path in sorted(part.glob("*.c"))]
-        command = [port.compiler, *FLAGS, *port.flags, *flags, f"-I{root}"]
-        name = _fingerprint(root, sources, command)
-        path = (folder or cache_dir() / "firmware") / f"{port.name}-{name}.elf"
-        if not path.is_file():
-            script = [f"-T{root / 'port' / 'cortex_m' / 'memory.ld'}"] if "cortex_m" in port.folders else []
-            _compile(port, [*command, f'-DEDGEPIPE_BUILD="{name}"', *script, *map(str, sources)], path)
-    return Firmware(path=path, build=name)
+    return port
 
 
 def build_planner(*, folder: Path | None = None) -> Path:
@@ -180,9 +199,9 @@ def build_planner(*, folder: Path | None = None) -> Path:
     with resources.as_file(resources.files("edgepipe.devices") / "firmware") as root:
         sources = [path for part in ("engine", "planner") for path in sorted((root / part).glob("*.c"))]
         command = [port.compiler, *FLAGS, f"-I{root}"]
-        path = (folder or cache_dir() / "firmware") / f"planner-{_fingerprint(root, sources, command)}"
+        path = (folder or cache_folder()) / f"planner-{fingerprint(root, sources, command)}"
         if not path.is_file():
-            _compile(port, [*command, *map(str, sources)], path)
+            compile_to(path, port, [*command, *map(str, sources)])
     return path
 
 
@@ -193,7 +212,7 @@ def _folders(port: FirmwarePort, root: Path, engine: Path | None) -> Iterator[Pa
         yield engine
 
 
-def _fingerprint(root: Path, sources: list[Path], command: list[str]) -> str:
+def fingerprint(root: Path, sources: list[Path], command: list[str]) -> str:
     """Return what changes with any source, header or flag, and with nothing else."""
     digest = hashlib.sha256(repr([part for part in command if not part.startswith("-I")]).encode())
     files = {*sources, *root.rglob("*.h"), *root.rglob("*.ld")}
@@ -203,7 +222,8 @@ def _fingerprint(root: Path, sources: list[Path], command: list[str]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _compile(port: FirmwarePort, command: list[str], path: Path) -> None:
+def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
+    """Write what a command of the port's compiler makes, whole or not at all. Raises InfrastructureError, StorageError."""
     if shutil.which(port.compiler) is None:
         raise InfrastructureError(
             f"the firmware for {port.name} cannot be built: {port.compiler} is not installed",

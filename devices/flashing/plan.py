@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepipe.devices import firmware_build
+from edgepipe.devices.firmware_tflm import build_with_tflm
 from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.flashing.tool import Order
 from edgepipe.devices.inventory import DeviceEntry, SerialLink
@@ -30,11 +31,11 @@ class FlashPlan:
         return self.tool.writing(Order(file=self.file, probe=probe or self.tool.probe or ANY_PROBE, line=self.line))
 
 
-def plan(entry: DeviceEntry, file: Path | None = None) -> FlashPlan:
-    """Return what would be done; without a `file` the firmware for the board's hardware is built.
+def plan(entry: DeviceEntry, file: Path | None = None, *, tflm: Path | None = None) -> FlashPlan:
+    """Return what would be done; without a `file` the firmware for the board's hardware is built, with the TFLite Micro at `tflm`.
 
     Raises InventoryError where the entry does not say enough, UsageError for a file that the tool does not take, and what
-    `firmware_build.build` raises.
+    `firmware_build.build` and `build_with_tflm` raise.
     """
     tool, link = entry.flash, entry.transport
     if entry.board != "mcu" or not isinstance(link, SerialLink):
@@ -44,7 +45,7 @@ def plan(entry: DeviceEntry, file: Path | None = None) -> FlashPlan:
         todo = f'Write into its entry, for example: flash: {{tool: pyocd, probe: "…", chip: …}}. Tools: {", ".join(TOOLS)}.'
         raise InventoryError(f"the inventory does not say what writes the flash of {entry.name}", todo=todo)
     port = next((port for port in firmware_build.PORTS.values() if port.board == entry.hardware), None)
-    source = _source(entry.name, tool, file) or _built(entry, port, link.baud)
+    source = _source(entry.name, tool, file) or _built(entry, port, link.baud, tflm)
     line = link.url or str(BY_ID / str(link.by_id))
     return FlashPlan(entry=entry, tool=tool, file=_taken(tool, source), line=line, board=port.board if port else None)
 
@@ -57,7 +58,7 @@ def _source(name: str, tool: FlashEntry, file: Path | None) -> Path | None:
     return tool.own_file or (file and file.absolute())
 
 
-def _built(entry: DeviceEntry, port: firmware_build.FirmwarePort | None, baud: int) -> Path:
+def _built(entry: DeviceEntry, port: firmware_build.FirmwarePort | None, baud: int, tflm: Path | None) -> Path:
     """Return the firmware for the board's hardware; its line runs at the rate of the entry."""
     if port is None:
         known = ", ".join(port.board for port in firmware_build.PORTS.values())
@@ -65,7 +66,8 @@ def _built(entry: DeviceEntry, port: firmware_build.FirmwarePort | None, baud: i
             f'there is no firmware for the hardware "{entry.hardware}"' if entry.hardware else "its entry does not say its hardware"
         )
         raise UsageError(f"{entry.name} cannot be flashed: {said}", todo=f"Known: {known}. Or name a firmware with --file.")
-    return firmware_build.build(port.name, flags=(f"-DBAUD={baud}u",)).path
+    flags = (f"-DBAUD={baud}u",)
+    return (build_with_tflm(port.name, tflm, flags=flags) if tflm else firmware_build.build(port.name, flags=flags)).path
 
 
 def _taken(tool: FlashEntry, file: Path) -> Path:

@@ -16,6 +16,10 @@ def flash(
     file: Annotated[
         Path | None, typer.Option("--file", help="What to write.", show_default="the firmware for the board's hardware")
     ] = None,
+    tflm: Annotated[
+        Path | None,
+        typer.Option("--tflm", envvar="EDGEPIPE_TFLM", help="A tflite-micro tree: its library in place of our engine (untested)."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the command that would write; touch no board.")] = False,
     inventory: Inventory = None,
     as_json: Json = False,
@@ -43,7 +47,7 @@ def flash(
     from edgepipe.workflows.flash import plan
 
     with progress(quiet) as emit:
-        planned = plan(device, file=file, inventory=inventory, emit=emit)
+        planned = plan(device, file=file, tflm=tflm, inventory=inventory, emit=emit)
         done = None if dry_run else run(planned, emit=emit)
     command = done.command if done else planned.command()
     if as_json:

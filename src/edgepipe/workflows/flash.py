@@ -13,7 +13,9 @@ from edgepipe.errors import UsageError
 from edgepipe.events import Emit, silent, step
 
 
-def plan(device: str, *, file: Path | None = None, inventory: Path | None = None, emit: Emit = silent) -> FlashPlan:
+def plan(
+    device: str, *, file: Path | None = None, tflm: Path | None = None, inventory: Path | None = None, emit: Emit = silent
+) -> FlashPlan:
     """Return what would be done to the one board that `device` means; its firmware is built where no `file` is named.
 
     No board is touched. Raises UsageError, InventoryError, and InfrastructureError where the firmware cannot be built.
@@ -22,7 +24,7 @@ def plan(device: str, *, file: Path | None = None, inventory: Path | None = None
     if len(entries) > 1:
         raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
     with step(emit, f"prepare the firmware for {entries[0].name}"):
-        return plan_of(entries[0], file)
+        return plan_of(entries[0], file, tflm=tflm)
 
 
 def flash(planned: FlashPlan, *, emit: Emit = silent) -> Flashed:
