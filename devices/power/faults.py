@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOISE = 6  # standard deviations below which no sample gets by chance
+NEARLY = 1 - 1e-6  # of the full scale, since files keep 24 bits of a sample
 NOISE_SAMPLES = 200_000  # of the idle time are enough to tell the noise
 
 
@@ -82,7 +83,7 @@ class Faults:
         self.negative += int(np.count_nonzero(power_w < self.below_w))
         self.not_numbers += int(np.count_nonzero(~np.isfinite(power_w)))
         if self.facts.full_scale_a is not None:
-            self.at_full_scale += int(np.count_nonzero(amps >= self.facts.full_scale_a))
+            self.at_full_scale += int(np.count_nonzero(amps >= NEARLY * self.facts.full_scale_a))
         steps = np.diff(time_s, prepend=time_s[:1] if self._last_s is None else self._last_s)
         steps = steps[1:] if self._last_s is None else steps
         if steps.size:

@@ -46,6 +46,8 @@ def integrate(facts: MeterFacts, trace: Trace, moments: NDArray[np.float64]) -> 
     margin_s = silence_s(facts)
     for piece in trace.pieces(float(moments[0]) - margin_s, float(moments[-1]) + margin_s):
         ends = piece.time_s
+        if not ends.size:
+            continue
         times = np.concatenate(([ends[0] - facts.period_s if last_s is None else last_s], ends))
         volts = piece.volts.astype(np.float64, copy=False)
         rates = np.stack([volts * piece.amps, volts])

@@ -1,7 +1,8 @@
 """Where in a trace the measured windows lie, and whether they are long enough to count (METHODS §2, MLPerf Tiny's rules).
 
-The board runs one long loop per window. It raises a marker that the meter samples with the current (S0), or this machine stamps
-the loop's beginning and end (S2, and S3 for a sensor that adds up on its chip). The stamps are needed in any case: they say how
+The board runs one long loop per window. It raises a marker that the meter samples with the current (S0), or it notes
+when the loop began and ended by a clock that is known (S1), or this machine stamps that (S2, and S3 for a sensor that adds up on
+its chip). The stamps are needed in any case: they say how
 many inferences a window has, and which marker is missing.
 """
 
@@ -17,6 +18,7 @@ from edgepipe.devices.power.trace import Trace
 from edgepipe.energy import SyncClass
 
 FEWEST_WINDOWS = 4
+SYNCHRONISED_S = 1e-3  # two loggers whose clocks are the same to so much (METHODS §2: S1), here with k = 2
 LEAST_PERIODS = 200  # a window is at least so many (sample period + jitter) long
 MOST_PULSES = 10_000  # a line that nobody drives has more of them than anybody wants to count
 PULSE_TOLERANCE = 0.01  # by which share a marker may be longer or shorter than the stamps around it say
@@ -37,10 +39,14 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp(Span):
-    """One long loop of `inferences`; either of its ends may be wrong by `uncertainty_s` (k = 1)."""
+    """One long loop of `inferences`; either of its ends may be wrong by `uncertainty_s` (k = 1).
+
+    `logged`: the board itself noted when it began and ended, by a clock that is known to this machine's within that uncertainty.
+    """
 
     inferences: int
     uncertainty_s: float
+    logged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,21 +96,26 @@ class Found:
     problems: tuple[str, ...] = ()
 
 
-def sync_of(facts: MeterFacts, *, marked: bool) -> SyncClass:
-    """Return the best class that a meter reaches; `marked`: its marker is wired to a board that raises it.
+def sync_of(facts: MeterFacts, stamps: Sequence[Stamp], *, marked: bool) -> SyncClass:
+    """Return the best class that is reached; `marked`: the meter's marker is wired to a board that raises it.
 
-    A meter that cannot tell of lost samples does not know when a marker was: it never gets beyond the host's stamps.
+    A meter that cannot tell of lost samples does not know when anything was: it never gets beyond the host's stamps.
     """
     if facts.accumulates:
         return SyncClass.S3
-    return SyncClass.S0 if marked and facts.has_marker and facts.drops_detectable else SyncClass.S2
+    if not facts.drops_detectable:
+        return SyncClass.S2
+    if marked and facts.has_marker:
+        return SyncClass.S0
+    worst_s = hypot(facts.jitter_s, max((stamp.uncertainty_s for stamp in stamps), default=inf))
+    return SyncClass.S1 if all(stamp.logged for stamp in stamps) and 2 * worst_s <= SYNCHRONISED_S else SyncClass.S2
 
 
 def find_windows(
     facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle, *, marked: bool = False, rules: Rules = MLPERF_TINY
 ) -> Found:
     """Return the windows, one per stamp, with all that is wrong with them."""
-    sync = sync_of(facts, marked=marked)
+    sync = sync_of(facts, stamps, marked=marked)
     problems = list(_too_few(stamps, idle, rules))
     if sync is SyncClass.S0:
         windows, missing = _by_marker(facts, trace, stamps, idle)
@@ -143,8 +154,7 @@ def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> It
 
 def _by_stamp(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp]) -> Iterator[Window]:
     """Yield a window per stamp. The meter's clock has run away from this machine's since the trace began, by its own error."""
-    first = next(trace.pieces(), None)
-    began_s = inf if first is None else float(first.time_s[0])
+    began_s = next((float(piece.time_s[0]) for piece in trace.pieces() if piece.time_s.size), inf)
     for stamp in stamps:
         skew_s = facts.clock_error * max(0.0, stamp.end_s - began_s)
         edge_s = hypot(stamp.uncertainty_s, skew_s, _sampling_s(facts))

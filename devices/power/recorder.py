@@ -1,0 +1,134 @@
+"""Takes what a meter measures into a file, in a thread of its own, while the board is busy with something else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from edgepipe.devices.power.meter import MeterFacts, PowerMeter, Samples
+from edgepipe.devices.power.trace_file import TraceFile, TraceWriter
+from edgepipe.energy import TraceCounters
+from edgepipe.errors import InfrastructureError, StorageError
+
+READ_S = 0.2  # the longest that stopping takes, beside what a meter takes to answer
+WRITE_S = 0.5  # how much of the end is in memory only
+WRITE_SAMPLES = 1 << 16
+STOP_S = 10.0
+
+
+class Recorder:
+    """Reads an opened meter for the length of a `with`; one that fails is told by `failure`, and what came before stays.
+
+    1. Entering makes the file, raising StorageError, and starts reading.
+    2. `trace()` may be read at any time; it is half a second behind.
+    3. Leaving stops within READ_S and writes the file's end. The meter is the caller's to close, afterwards.
+    """
+
+    def __init__(self, meter: PowerMeter, facts: MeterFacts, path: Path, *, started_utc: str) -> None:
+        self._meter, self._facts, self.path = meter, facts, path
+        self._started_utc = started_utc
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="power", daemon=True)
+        self._counted = TraceCounters(dropped=0 if facts.drops_detectable else None)
+        self._waiting: list[Samples] = []
+        self._written_s = 0.0
+        self.failure: InfrastructureError | None = None
+
+    @property
+    def counters(self) -> TraceCounters:
+        """What came until now, `negative` and `markers_missing` not being counted yet."""
+        return self._counted
+
+    def trace(self) -> TraceFile:
+        """Return what is in the file by now. Raises DataError where something else changed it."""
+        return TraceFile(self.path)
+
+    def __enter__(self) -> Recorder:
+        self._writer = TraceWriter(self.path, self._facts, started_utc=self._started_utc)
+        self._written_s = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(STOP_S)
+        if self._thread.is_alive() and self.failure is None:
+            self.failure = InfrastructureError(
+                f"the meter {self._facts.name} did not answer for {STOP_S:g} s", todo="Unplug it and plug it in again."
+            )
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._take(self._meter.read(deadline_s=READ_S))
+            self._writer.finish(self._flush())
+        except InfrastructureError as exc:
+            self.failure = exc
+            if not isinstance(exc, StorageError):  # whose half a block must stay the last thing in the file
+                self._end_early()
+        finally:
+            self._writer.close()
+
+    def _end_early(self) -> None:
+        """Write what there is, where the disk still takes it."""
+        try:
+            self._writer.finish(self._flush())
+        except StorageError:
+            return  # the first failure is the one to tell
+
+    def _take(self, samples: Samples) -> None:
+        counted = self._counted
+        self._counted = replace(
+            counted,
+            samples=counted.samples + samples.time_s.size,
+            dropped=None if counted.dropped is None else counted.dropped + samples.dropped,
+            saturated=counted.saturated + samples.saturated,
+            resets=counted.resets + samples.resets,
+        )
+        self._waiting.append(samples)
+        full = sum(piece.time_s.size for piece in self._waiting) >= WRITE_SAMPLES
+        if full or time.monotonic() - self._written_s >= WRITE_S:
+            left = self._flush()
+            self._waiting = [left] if _counts(left) else []
+
+    def _flush(self) -> Samples:
+        """Write what waits, and return what was counted without any sample since."""
+        joined = _joined(self._waiting)
+        self._waiting, self._written_s = [], time.monotonic()
+        if not joined.time_s.size:
+            return joined
+        for at in range(0, joined.time_s.size, WRITE_SAMPLES):
+            self._writer.write(_cut(joined, at))
+        return _joined([])
+
+
+def _counts(samples: Samples) -> int:
+    return samples.dropped + samples.saturated + samples.resets
+
+
+def _joined(pieces: list[Samples]) -> Samples:
+    """Return the pieces as one."""
+    import numpy as np
+
+    nothing = np.zeros(0)
+    markers = [piece.marker for piece in pieces if piece.marker is not None]
+    return Samples(
+        time_s=np.concatenate([nothing, *(piece.time_s for piece in pieces)]),
+        volts=np.concatenate([nothing, *(piece.volts for piece in pieces)]),
+        amps=np.concatenate([nothing, *(piece.amps for piece in pieces)]),
+        marker=np.concatenate(markers) if markers else None,
+        dropped=sum(piece.dropped for piece in pieces),
+        saturated=sum(piece.saturated for piece in pieces),
+        resets=sum(piece.resets for piece in pieces),
+    )
+
+
+def _cut(whole: Samples, at: int) -> Samples:
+    """Return the block that begins at a sample; the first one carries the counts of all."""
+    part = slice(at, at + WRITE_SAMPLES)
+    counts = {} if at == 0 else {"dropped": 0, "saturated": 0, "resets": 0}
+    marker = None if whole.marker is None else whole.marker[part]
+    return replace(whole, time_s=whole.time_s[part], volts=whole.volts[part], amps=whole.amps[part], marker=marker, **counts)
