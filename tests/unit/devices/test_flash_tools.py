@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_a_tool_addresses_the_probe_and_the_file_that_it_is_told(tmp_path: Path,
     tool = read(tmp_path, ENTRIES[name])
     assert tool.probe
     assert list(tool.writing(Order(file=Path("/f.elf"), probe="ID", line="/dev/x"))) == COMMANDS[name]
+
+
+def test_the_manual_has_an_entry_of_every_tool_that_is_read(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "microcontrollers.md").read_text()
+    shown = re.findall(r"^\| `(\{tool: .*?\})` \|", manual, re.MULTILINE)
+    assert [read(tmp_path, entry).tool for entry in shown] == list(TOOLS)
 
 
 @pytest.mark.parametrize(
