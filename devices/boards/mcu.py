@@ -13,12 +13,14 @@ from typing import Protocol
 from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
 from edgepipe.devices.agent.runtimes.model import Port
 from edgepipe.devices.boards.mcu_talk import Loaded, McuInfo, McuTalk, Step, Tensor
+from edgepipe.devices.boards.mcu_work import Loops, work_on
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
 from edgepipe.devices.transports.board_lock import BoardLock
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.devices.transports.serial_upload import SerialUpload, Upload
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, WrongBoard
+from edgepipe.devices.work import Work, WorkRequest
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, UsageError, WrongBoard
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
 
 OPEN_S, HELLO_S = 20.0, 15.0
@@ -202,6 +204,17 @@ class McuBoard:
         for sample in samples:
             self._run(sample, options)
             yield Prediction(outputs=self._outputs(loaded))
+
+    def work(self, sha256: str, request: WorkRequest) -> Work:
+        """Run long loops; a port raises its marker around each. Raises UsageError for a GPIO line, which is a Linux board's."""
+        if request.marker_gpio is not None:
+            raise UsageError(f"{self._name}: marker_gpio is a line of a Linux board; a microcontroller's port has its own")
+        loops = Loops(talk=self._open().talk, inputs=_inputs(self._load(sha256).inputs, request.seed))
+        return work_on(loops, request, marked=not self._emulated, check=self._check_wanted)
+
+    def _check_wanted(self) -> None:
+        if self._stopped.is_set():
+            raise Interrupted(f"{self._name}: stopped")
 
     def steps(self) -> Sequence[Step]:
         """Return each operator's ticks in the last run of the loaded model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from edgepipe.devices.transports.frame_link import Answer, Ask, FrameLink, Status
 from edgepipe.devices.transports.serial_upload import LineLimits
@@ -105,9 +106,10 @@ class McuTalk:
         for start in range(0, max(1, len(data)), self._room):
             self._ask(Ask.WRITE, PLACE.pack(index, start) + data[start : start + self._room])
 
-    def invoke(self, *, deadline_s: float) -> int:
-        """Run the model once and return its ticks."""
-        return int(TICKS.unpack_from(self._ask(Ask.INVOKE, deadline_s=deadline_s).payload)[0])
+    def invoke(self, count: int = 1, *, deadline_s: float) -> int:
+        """Run the model `count` times on the same inputs, in one measured window, and return the ticks of all of them."""
+        often = struct.pack("<I", count) if count > 1 else b""
+        return int(TICKS.unpack_from(self._ask(Ask.INVOKE, often, deadline_s=deadline_s).payload)[0])
 
     def read(self, index: int, size_bytes: int) -> bytes:
         """Read a whole output."""
@@ -126,6 +128,12 @@ class McuTalk:
                 raise InfrastructureError(f"{self._device} tells {len(steps)} of {count} operators")
             steps += [Step(builtin=builtin, ticks=ticks) for builtin, ticks in STEP.iter_unpack(payload)]
         return steps
+
+    def round_trip_s(self) -> float:
+        """Return how long the board takes to answer what gives it nothing to do: a piece from behind the end of INFO."""
+        began_s = monotonic()
+        self._ask(Ask.INFO, struct.pack("<I", 0xFFFF_FFFF))
+        return monotonic() - began_s
 
     def reset(self) -> None:
         """Have the board start anew; what it keeps of its memory stays."""

@@ -70,7 +70,25 @@ enum model_result model_write(uint32_t input, uint32_t offset, const uint8_t *by
     return MODEL_OK;
 }
 
-enum model_result model_run(uint64_t *ticks)
+static uint32_t inputs_bytes(void)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < engine_input_count(loaded); i++) {
+        sum += engine_input(loaded, i).bytes;
+    }
+    return sum;
+}
+
+static void copy_inputs(uint8_t *copy, bool back)
+{
+    for (uint32_t i = 0; i < engine_input_count(loaded); i++) {
+        const engine_tensor tensor = engine_input(loaded, i);
+        memcpy(back ? tensor.data : copy, back ? copy : tensor.data, tensor.bytes);
+        copy += tensor.bytes;
+    }
+}
+
+enum model_result model_run(uint32_t count, uint64_t *ticks)
 {
     if (loaded == NULL) {
         return MODEL_NONE;
@@ -80,8 +98,20 @@ enum model_result model_run(uint64_t *ticks)
             return MODEL_INPUT_MISSING;
         }
     }
+    const uint32_t used = engine_arena_used(loaded);
+    uint8_t *spare = PORT_MEMORY.arena + used;
+    if (count > 1u) {
+        if (inputs_bytes() > PORT_MEMORY.arena_bytes - used) {
+            return MODEL_NO_ROOM;
+        }
+        copy_inputs(spare, false);
+    }
     port_window_open();
     engine_invoke(loaded);
+    for (uint32_t i = 1; i < count; i++) {
+        copy_inputs(spare, true);
+        engine_invoke(loaded);
+    }
     *ticks = port_window_close();
     inputs_are_stale();
     return MODEL_OK;

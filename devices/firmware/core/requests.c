@@ -173,6 +173,7 @@ static uint8_t running(enum model_result result)
         [MODEL_NONE] = STATUS_NO_MODEL,
         [MODEL_NO_SUCH_PART] = STATUS_BAD_REQUEST,
         [MODEL_INPUT_MISSING] = STATUS_INPUT_MISSING,
+        [MODEL_NO_ROOM] = STATUS_TOO_LARGE,
     };
     return STATUS[result];
 }
@@ -189,7 +190,8 @@ static uint8_t write(struct exchange *exchange)
 static uint8_t invoke(struct exchange *exchange)
 {
     if (!invoked.is_done || invoked.sequence != exchange->sequence) {
-        enum model_result result = model_run(&invoked.ticks);
+        const uint32_t count = exchange->asked_bytes == 4u ? get_u32(exchange->asked) : 1u;
+        enum model_result result = model_run(count, &invoked.ticks);
         if (result != MODEL_OK) {
             return running(result);
         }

@@ -14,7 +14,7 @@
                                                                            version i32, needed u32, reason
    TENSOR                output u8, index u8                               type u8, bytes u32, scale f32, zero point i32
    WRITE                 input u8, offset u32, bytes                       -
-   INVOKE                -                                                 ticks u64
+   INVOKE                how often u32, once where left away               ticks u64 of all of them
    READ                  output u8, offset u32, count u16                  bytes
    STEPS                 first u32                                         (builtin u8, ticks u32) for as many as there is room for
    FORGET                -                                                 -; the upload and the model are dropped
@@ -57,7 +57,7 @@ enum request_status {
     STATUS_OK = 0,
     STATUS_UNKNOWN_REQUEST = 1, /* a kind that this firmware does not have */
     STATUS_BAD_REQUEST = 2,     /* a payload that cannot be */
-    STATUS_TOO_LARGE = 3,       /* the model buffer is smaller */
+    STATUS_TOO_LARGE = 3,       /* the model buffer is smaller, or the arena has no room to keep the inputs */
     STATUS_NO_UPLOAD = 4,       /* nothing was begun, or the board was reset and forgot */
     STATUS_INCOMPLETE = 5,
     STATUS_DIFFERENT = 6, /* the whole file has another hash */

@@ -98,7 +98,7 @@ static void run_once(const engine *loaded)
 {
     uint64_t ticks;
     load_input(loaded);
-    (void)model_run(&ticks);
+    (void)model_run(1, &ticks);
 }
 
 void inference_timestamp(void)

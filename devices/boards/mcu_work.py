@@ -1,0 +1,118 @@
+"""Long loops on a microcontroller: so many invocations in one request, counted out beforehand, timed on this machine's clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic, sleep
+from typing import Protocol
+
+from edgepipe.devices.boards.mcu_talk import McuTalk
+from edgepipe.devices.work import Stretch, StretchKind, Work, WorkRequest
+
+PACED_S = 0.5  # a count of invocations that takes so long tells how long one takes
+MARGIN = 1.05  # on top of a window, so that it does not fall short
+ATTEMPTS = 3
+GAP_S = 0.5  # between two windows, so that a marker falls
+NAP_S, SHORTEST_S = 0.25, 0.001
+ROUND_TRIPS = 5
+DEADLINES = 4  # times what a window should take
+
+
+class Runner(Protocol):
+    """The loaded model of an open board."""
+
+    def feed(self) -> None:
+        """Write every input."""
+
+    def run(self, count: int, *, deadline_s: float) -> None:
+        """Run so often on what was fed, in one go."""
+
+    def round_trip_s(self) -> float:
+        """Return how long the board takes to answer when there is nothing to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loops:
+    """A model that a board has loaded, and what it is fed."""
+
+    talk: McuTalk
+    inputs: Sequence[bytes]
+
+    def feed(self) -> None:
+        """Write every input."""
+        for index, data in enumerate(self.inputs):
+            self.talk.write(index, data)
+
+    def run(self, count: int, *, deadline_s: float) -> None:
+        """Run so often on what was fed, in one request."""
+        self.talk.invoke(count, deadline_s=deadline_s)
+
+    def round_trip_s(self) -> float:
+        """Return the quickest of a few answers."""
+        return min(self.talk.round_trip_s() for _ in range(ROUND_TRIPS))
+
+
+def work_on(
+    runner: Runner,
+    request: WorkRequest,
+    *,
+    marked: bool,
+    check: Callable[[], None],
+    clock: Callable[[], float] = monotonic,
+    nap: Callable[[float], None] = sleep,
+) -> Work:
+    """Have the board do the loops; `check` raises where it is to stop. Raises what `runner` raises."""
+    pause = _Pause(check=check, clock=clock, nap=nap)
+    uncertainty_s = runner.round_trip_s() / 2 / math.sqrt(3)  # the request lay anywhere in between: a rectangle (GUM 4.3.7)
+    count = max(request.least_inferences, math.ceil(MARGIN * request.window_s / _pace(runner, request, clock)))
+    stretches = [pause.idle(request.idle_s, uncertainty_s)]
+    for _ in range(request.windows):
+        window = _window(runner, count, request, pause, uncertainty_s)
+        stretches.append(window)
+        count = window.inferences
+    pause.idle(GAP_S, uncertainty_s)
+    stretches.append(pause.idle(request.idle_s, uncertainty_s))
+    return Work(stretches=tuple(stretches), marked=marked)
+
+
+class _Pause:
+    def __init__(self, *, check: Callable[[], None], clock: Callable[[], float], nap: Callable[[float], None]) -> None:
+        self.check, self.clock, self._nap = check, clock, nap
+
+    def idle(self, seconds: float, uncertainty_s: float) -> Stretch:
+        """Leave the board alone for so long."""
+        start_s = now_s = self.clock()
+        while now_s - start_s < seconds:
+            self._nap(max(SHORTEST_S, min(NAP_S, seconds - (now_s - start_s))))
+            self.check()
+            now_s = self.clock()
+        return Stretch(kind=StretchKind.IDLE, start_s=start_s, end_s=now_s, uncertainty_s=uncertainty_s)
+
+
+def _pace(runner: Runner, request: WorkRequest, clock: Callable[[], float]) -> float:
+    """Return the seconds of one invocation, from as many as take PACED_S together."""
+    count = 1
+    while True:
+        runner.feed()
+        start_s = clock()
+        runner.run(count, deadline_s=request.options.deadline_s)
+        took_s = max(clock() - start_s, 1e-6)
+        if took_s >= PACED_S:
+            return took_s / count
+        count = max(2 * count, math.ceil(MARGIN * count * PACED_S / took_s))
+
+
+def _window(runner: Runner, count: int, request: WorkRequest, pause: _Pause, uncertainty_s: float) -> Stretch:
+    """Run one window; one that fell short is run again with more, a few times."""
+    for attempt in range(ATTEMPTS):
+        pause.idle(GAP_S, uncertainty_s)
+        runner.feed()
+        start_s = pause.clock()
+        runner.run(count, deadline_s=request.options.deadline_s + DEADLINES * request.window_s)
+        end_s = pause.clock()
+        if end_s - start_s >= request.window_s or attempt == ATTEMPTS - 1:
+            break
+        count = math.ceil(MARGIN * count * request.window_s / max(end_s - start_s, 1e-6))
+    return Stretch(kind=StretchKind.WINDOW, start_s=start_s, end_s=end_s, uncertainty_s=uncertainty_s, inferences=count)
