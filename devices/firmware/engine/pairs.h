@@ -22,15 +22,6 @@ static inline uint32_t four_at(const int8_t *from) {
     return word;
 }
 
-/* a.low * b.low and a.high * b.high, each added to a sum of its own. */
-static inline int32_t add_low(int32_t sum, uint32_t a, uint32_t b) {
-    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
-}
-
-static inline int32_t add_high(int32_t sum, uint32_t a, uint32_t b) {
-    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)(a >> 16) * (int16_t)(b >> 16)));
-}
-
 #if defined(__ARM_FEATURE_DSP)
 
 static inline uint32_t even_pair(uint32_t word, uint32_t offsets) {
@@ -54,6 +45,18 @@ static inline uint32_t even_bytes(uint32_t word) {
 static inline uint32_t odd_bytes(uint32_t word) {
     uint32_t found;
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(found) : "r"(word));
+    return found;
+}
+
+static inline int32_t add_low(int32_t sum, uint32_t a, uint32_t b) {
+    int32_t found;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(found) : "r"(a), "r"(b), "r"(sum));
+    return found;
+}
+
+static inline int32_t add_high(int32_t sum, uint32_t a, uint32_t b) {
+    int32_t found;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(found) : "r"(a), "r"(b), "r"(sum));
     return found;
 }
 
@@ -87,6 +90,15 @@ static inline uint32_t even_bytes(uint32_t word) {
 
 static inline uint32_t odd_bytes(uint32_t word) {
     return odd_pair(word, 0);
+}
+
+/* a.low * b.low and a.high * b.high, each added to a sum of its own. */
+static inline int32_t add_low(int32_t sum, uint32_t a, uint32_t b) {
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)a * (int16_t)b));
+}
+
+static inline int32_t add_high(int32_t sum, uint32_t a, uint32_t b) {
+    return (int32_t)((uint32_t)sum + (uint32_t)((int16_t)(a >> 16) * (int16_t)(b >> 16)));
 }
 
 static inline int32_t add_both(int32_t sum, uint32_t a, uint32_t b) {
