@@ -19,6 +19,7 @@ from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.deployments import Order, State
 from edgepipe.devices.protocols import RunOptions
+from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.errors import UsageError
 from tests.firmware.dense import dense
@@ -166,6 +167,44 @@ def test_a_bad_model_costs_the_flash_nothing_either(device: HostBoard, flash: Pa
         assert board.deploy(replace(other, slowest_us=0.0)).finding == "slow"
         assert board.standing().current == wanted.sha256
     assert operations(flash) == before
+
+
+def asked(device: HostBoard, kind: Ask, payload: bytes = b"") -> Status:
+    """Ask the firmware itself, past what the host would refuse."""
+    link = FrameLink(device, "board")
+    link.hello(deadline_s=10)
+    return link.ask(kind, payload, deadline_s=10).status
+
+
+def test_during_a_trial_the_firmware_itself_writes_to_neither_slot(device: HostBoard, flash: Path, tmp_path: Path) -> None:
+    with talking(device, tmp_path) as board:
+        first = keep(board, order(tmp_path, 1))
+        trial = int(board.deploy(order(tmp_path, 2)).id)
+    before = operations(flash)
+    assert asked(device, Ask.STAGE, bytes(8)) is Status.ON_TRIAL
+    assert asked(device, Ask.CONFIRM, (trial + 1).to_bytes(4, "little")) is Status.NO_TRIAL
+    assert operations(flash) == before
+    assert asked(device, Ask.REVOKE, trial.to_bytes(4, "little") + b"\nwhy not") is Status.OK
+    assert asked(device, Ask.STAGE, bytes(8)) is Status.ON_TRIAL  # until the reset there is only the other one to go back to
+    assert asked(device, Ask.CONFIRM, trial.to_bytes(4, "little")) is Status.NO_TRIAL
+    with talking(device, tmp_path) as board:
+        assert board.deploy(order(tmp_path, 1)).unchanged
+        assert (board.standing().current, board.standing().reason) == (first, "why not")
+
+
+def test_a_model_that_waits_in_its_slot_is_not_written_again(device: HostBoard, flash: Path, tmp_path: Path) -> None:
+    with talking(device, tmp_path) as board:
+        first, second = keep(board, order(tmp_path, 1)), order(tmp_path, 2)
+        board.push(second.model, second.sha256)
+    before = 0
+    while operations(flash) != before:  # until a step has nothing to do any more
+        before = operations(flash)
+        assert asked(device, Ask.STAGE, bytes(8)) is Status.OK
+    with talking(device, tmp_path) as board:
+        standing = board.standing()
+        assert (standing.state, standing.current, standing.candidate) == (State.STAGED, first, second.sha256)
+        keep(board, second)
+    assert operations(flash) == before + 2  # tried, confirmed
 
 
 def test_a_board_that_keeps_no_models_says_what_to_do_instead(tmp_path: Path) -> None:
