@@ -39,8 +39,8 @@ static bool prepare(preparation *at) {
 }
 #endif
 
-/* List what the window at an output's position sees, two words for each tap: where its first input and its first weight are. Returns
- * the list's end. */
+/* List what the window at an output's position sees and return the list's end: two words for each tap, where its first input and its
+ * first weight are. */
 static const uint32_t *list_taps(const depthwise *it, int32_t position, uint32_t *list) {
     const span *y = &it->over.y;
     const span *x = &it->over.x;
@@ -57,7 +57,8 @@ static const uint32_t *list_taps(const depthwise *it, int32_t position, uint32_t
 }
 
 /* Four neighbouring channels, each with weights of its own; every tap's four inputs and weights are one word each. */
-static void four_sums(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, uint32_t offsets, int32_t sums[4]) {
+static void four_sums(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, uint32_t offsets,
+                      int32_t sums[4]) {
     int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
     while (list != end) {
         uint32_t input, weight;
@@ -77,13 +78,15 @@ static void four_sums(const int8_t *channel, const int8_t *weights, const uint32
     sums[3] = d;
 }
 
-static int32_t one_sum(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, int32_t offset, int32_t sum) {
+static int32_t one_sum(const int8_t *channel, const int8_t *weights, const uint32_t *list, const uint32_t *end, int32_t offset,
+                       int32_t sum) {
     for (; list != end; list += 2) sum = wrap_add(sum, weights[list[1]] * (channel[list[0]] + offset));
     return sum;
 }
 
 /* The sums of all channels of one pixel, from their biases on. */
-static void pixel_sums(const depthwise *it, const int8_t *picture, const int8_t *weights, const uint32_t *list, const uint32_t *end, int32_t *sums) {
+static void pixel_sums(const depthwise *it, const int8_t *picture, const int8_t *weights, const uint32_t *list, const uint32_t *end,
+                       int32_t *sums) {
     const int32_t multiplier = it->outputs / it->inputs;
     const int32_t offset = it->scaling.input_offset;
     const uint32_t offsets = pair_of(offset, offset);
