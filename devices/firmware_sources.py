@@ -16,8 +16,14 @@ def engine_sources() -> dict[str, str]:
     return {file.name: _text(file) for file in _sorted(_firmware() / "engine") if file.name.endswith((".c", ".h"))}
 
 
+def tflm_sources() -> dict[str, str]:
+    """Return TensorFlow Lite Micro behind the engine's header, by path; which operators are linked is not among it."""
+    paths = ("engine/engine.h", "engine_tflm/engine_tflm.cc")
+    return {path: _text(_firmware() / path) for path in paths}
+
+
 def project_sources(port: FirmwarePort) -> dict[str, str]:
-    """Return a program that runs golden inputs, with the engine and what the board needs, by path; it includes `model.h`."""
+    """Return a program that runs golden inputs, and what the board needs, by path; it includes `model.h` and `engine/engine.h`."""
     project, cortex_m = _firmware() / "project", _firmware() / "port" / "cortex_m"
     emulated = "cortex_m" in port.folders
     return {
@@ -25,7 +31,6 @@ def project_sources(port: FirmwarePort) -> dict[str, str]:
         "board.h": _text(project / "board.h"),
         "board.c": _text(project / ("board_qemu.c" if emulated else "board_host.c")),
         **({f"port/cortex_m/{name}": _text(cortex_m / name) for name in CORTEX_M} if emulated else {}),
-        **{f"engine/{name}": text for name, text in engine_sources().items()},
     }
 
 

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.firmware import tflm
 from tests.firmware.bare_board import Kind, run
@@ -87,6 +89,17 @@ def test_its_header_and_quantize_input_are_for_c_and_cpp(tmp_path: Path) -> None
         path.write_text(program)
         if shutil.which(compiler[0]):
             subprocess.run([*compiler, *STRICT[1:], "-fsyntax-only", str(path)], check=True, capture_output=True)
+
+
+@needs_models
+def test_names_of_layers_that_would_be_code_are_not(tmp_path: Path) -> None:
+    tree = schema.ModelT.InitFromPackedBuf(real("ad01_int8"))
+    for number, tensor in enumerate(tree.subgraphs[0].tensors):
+        tensor.name = f"{number} */ #error \\\n#error"
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    sources = write(bytes(builder.Output()), tmp_path / "net")
+    subprocess.run(["gcc", *STRICT, "-fsyntax-only", *map(str, sources)], check=True, capture_output=True)
 
 
 @needs_models

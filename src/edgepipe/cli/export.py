@@ -23,6 +23,13 @@ class Form(StrEnum):
     C = "c"
 
 
+class Engine(StrEnum):
+    """What runs the model of a project."""
+
+    BUILTIN = "builtin"
+    TFLM = "tflm"
+
+
 def export(
     model: Annotated[Path, typer.Argument(help="The .tflite file.", show_default=False)],
     to: Annotated[
@@ -33,6 +40,7 @@ def export(
         str | None,
         typer.Option("--board", help="The board of a project, or the one to count flash and RAM of C for.", show_default=False),
     ] = None,
+    engine: Annotated[Engine | None, typer.Option("--engine", help="Of a project; builtin by default.", show_default=False)] = None,
     name: Annotated[str | None, typer.Option("--name", help="The name in files and symbols; the model's own by default.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -42,7 +50,8 @@ def export(
     [bold]arrays[/]: the file as a C array for TensorFlow Lite Micro, with its operator resolver and its measured arena size.
 
     [bold]project[/]: a folder that `make run` builds and runs on a board that QEMU emulates, or here: the model, the built-in
-    engine, its arena to the byte, quantize_input(), and a main that runs golden inputs and says pass or fail.
+    engine, its arena to the byte, quantize_input(), and a main that runs golden inputs and says pass or fail. With --engine tflm
+    it links the TensorFlow Lite Micro that you have built (make run TFLM=CHECKOUT), with the operators of the model and no others.
 
     [bold]c[/]: C99 that runs the model on its own, bit for bit as TensorFlow Lite Micro does: weights, settings and straight calls
     of the kernels that it needs, no interpreter and no .tflite on the chip. Says what it takes of flash and RAM.
@@ -63,8 +72,15 @@ def export(
         form, to = Form.C, f"{name or model.stem}-c"
     if board is not None and form in (None, Form.ARRAYS):
         raise UsageError("--board goes with --as project and --as c: arrays are the same for every board")
+    if engine is not None and form is not Form.PROJECT:
+        raise UsageError("--engine goes with --as project: arrays are TensorFlow Lite Micro's, C is the built-in engine's")
     with progress(quiet) as emit:
-        document, last = FORMS[form or Form.ARRAYS](model, Path(to), name, board, emit)
+        if form is Form.C:
+            document, last = _as_c(model, Path(to), name, board, emit)
+        elif form is Form.PROJECT:
+            document, last = _as_project(model, Path(to), name, board, engine or Engine.BUILTIN, emit)
+        else:
+            document, last = _as_arrays(model, Path(to), name, emit)
     if as_json:
         show_json(document)
         return 0
@@ -74,7 +90,7 @@ def export(
     return 0
 
 
-def _as_arrays(model: Path, to: Path, name: str | None, _board: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
+def _as_arrays(model: Path, to: Path, name: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
     from edgepipe.records import as_json as fields
     from edgepipe.workflows.export import export as run
 
@@ -86,15 +102,19 @@ def _as_arrays(model: Path, to: Path, name: str | None, _board: str | None, emit
     return document, f"{exported.facts.size_bytes:,} bytes of model, {kinds} operators, arena {room}"
 
 
-def _as_project(model: Path, to: Path, name: str | None, board: str | None, emit: Emit) -> tuple[dict[str, Any], str]:
-    from edgepipe.workflows.export_project import export_project
+def _as_project(
+    model: Path, to: Path, name: str | None, board: str | None, engine: Engine, emit: Emit
+) -> tuple[dict[str, Any], str]:
+    from edgepipe.workflows import export_project as workflow
 
-    exported = export_project(model, to=to, name=name, board=board, emit=emit)
+    chosen = workflow.Engine(engine)
+    exported = workflow.export_project(model, to=to, name=name, board=board, engine=chosen, emit=emit)
     document = {
         "name": exported.name,
         "files": list(map(str, exported.files)),
         "sha256": exported.facts.sha256,
         "board": exported.board,
+        "engine": exported.engine,
         "golden": exported.samples,
         "arena_bytes": exported.arena_bytes,
     }
@@ -119,6 +139,3 @@ def _as_c(model: Path, to: Path, name: str | None, board: str | None, emit: Emit
         "footprint": None if taken is None else fields(taken),
     }
     return document, f"{room}, {ram:,} bytes of RAM beside the stack{by}"
-
-
-FORMS = {Form.ARRAYS: _as_arrays, Form.PROJECT: _as_project, Form.C: _as_c}

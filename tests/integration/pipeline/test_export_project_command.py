@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
+STAND_IN = Path(__file__).resolve().parents[2] / "firmware" / "stand_ins" / "tflite-micro"
 NEEDS = {"host": ("make", "gcc"), "mps2-an386": ("make", "arm-none-eabi-gcc", "qemu-system-arm")}
 RUN_S = 120
 
@@ -82,3 +83,38 @@ def test_a_board_without_a_project_is_refused_before_anything_is_written(edgepip
     assert done.code == 2
     assert "mps2-an386" in done.err and "host" in done.err
     assert not (tmp_path / "there").exists()
+
+
+def test_with_tflm_it_links_the_users_library_with_the_operators_of_the_model(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    """Against a stand-in of the library, which takes no real model for one: as far as this machine can go."""
+    if shutil.which("g++") is None or shutil.which("make") is None:
+        pytest.skip("needs g++ and make: make system")
+    done = edgepipe("export", kws, "--to", "there", "--as", "project", "--engine", "tflm", "--name", "kws")
+    assert done.code == 0, done.err
+    folder = tmp_path / "there"
+    operators = re.findall(r"OPERATOR\((\w+), (\w+)\)", (folder / "engine_tflm" / "operators.h").read_text())
+    assert operators[:2] == [("AVERAGE_POOL_2D", "AddAveragePool2D"), ("CONV_2D", "AddConv2D")] and len(operators) == 6
+
+    without = make(folder, "run", "CXX=g++ -O0", "CC=gcc -O0", f"TFLM={STAND_IN}")
+    assert without.returncode != 0 and "AllocateTensors" in without.stderr, "there is no library"
+    library = tmp_path / "stand_in.o"
+    compiled = [
+        "g++",
+        "-std=c++17",
+        "-DTF_LITE_STATIC_MEMORY",
+        f"-I{STAND_IN}",
+        "-c",
+        str(STAND_IN / "stand_in.cc"),
+        "-o",
+        str(library),
+    ]
+    subprocess.run(compiled, check=True, capture_output=True)
+    ran = make(folder, "run", "CXX=g++ -O0", "CC=gcc -O0", f"TFLM={STAND_IN}", f"LIBRARY={library}")
+    assert ran.returncode != 0
+    assert ran.stdout.startswith("kws is refused: ") and ran.stdout.endswith("FAIL\n")
+
+
+def test_an_engine_is_chosen_for_projects_only(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    done = edgepipe("export", kws, "--to", "c", "--engine", "tflm")
+    assert done.code == 2 and "--as project" in done.err
+    assert not (tmp_path / "kws_ref_model-c").exists()
