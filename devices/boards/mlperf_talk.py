@@ -227,7 +227,7 @@ class MlperfTalk:
 
     def _likely_cause(self) -> str:
         if not self._heard:
-            return "nothing at all came from it: no power, another line, or no firmware on it"
+            return "nothing at all came from it: no power, another line, another baud rate, or no firmware on it"
         return "it sends, but nothing of this protocol: most often another baud rate, or another program on the board"
 
 

@@ -154,7 +154,7 @@ class FrameLink:
 
     def _likely_cause(self) -> str:
         if not self._read_bytes:
-            return "nothing at all came from it: no power, another line, or no firmware on it"
+            return "nothing at all came from it: no power, another line, another baud rate, or no firmware on it"
         if self._frames or self._damaged:
             return "the line damages most of what is sent: a bad cable, or a baud rate slightly off"
         return "it sends, but nothing that is ours: most often another baud rate, or another program on the board"

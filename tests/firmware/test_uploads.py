@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.misread_line import MisreadLine, misread
 from benchmarks.noisy_line import NoisyLine
 from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
 from edgepipe.devices.transports.serial_line import Line
@@ -200,6 +201,20 @@ def test_silence_and_noise_are_told_apart(board: HostBoard) -> None:
         with pytest.raises(DeviceUnreachable) as raised:
             FrameLink(Saying(data), "board").hello(deadline_s=0.05)
         assert cause in raised.value.cause
+
+
+@pytest.mark.parametrize(("board_baud", "baud"), [(115_200, 921_600), (921_600, 115_200), (115_200, 57_600), (9600, 115_200)])
+def test_a_wrong_baud_rate_is_said_to_be_one(program: Path, board_baud: int, baud: int) -> None:
+    every = bytes(range(256))
+    assert misread(every, baud, baud) == misread(every, baud, baud + baud // 50) == every  # as far as a UART tolerates
+    for has_started in (False, True):  # a board that says its banner, and one that has nothing to say but answers to nonsense
+        board = HostBoard(program)
+        if has_started:
+            board.lines()
+        with pytest.raises(DeviceUnreachable) as raised:
+            FrameLink(MisreadLine(board, board_baud=board_baud, baud=baud), "board").hello(deadline_s=0.3)
+        assert "another baud rate" in raised.value.cause
+        board.close()
 
 
 def test_the_hash_is_sha256(board: HostBoard) -> None:
