@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -111,17 +111,12 @@ class EmulatedTrial:
         return Counter({ended: 1, "images": 1, "faults": line.faults, "bytes": self.size_bytes, "longest_ms": took_ms})
 
 
-def tried(pool: Executor, trials: Sequence[Trial | EmulatedTrial]) -> dict[str, float]:
-    """Run trials and count how they ended; `longest_ms` is from the last reset, or the beginning, to the end."""
-    found = list(pool.map(_run, trials))
+def counted_up(found: Sequence[Counter[str]]) -> dict[str, float]:
+    """Count how trials ended; `longest_ms` is from the last reset, or the beginning, to the end."""
     keys = ("images", "arrived", "silently_corrupt", "failed_cleanly", "resets", "faults", "bytes")
     counted = {key: sum(one[key] for one in found) for key in keys}
     longest_ms = max(one["longest_ms"] for one in found)
     return {**counted, "longest_ms": longest_ms, "success_share": counted["arrived"] / counted["images"]}
-
-
-def _run(trial: Trial | EmulatedTrial) -> Counter[str]:
-    return trial.run()
 
 
 def main() -> None:
@@ -136,22 +131,16 @@ def main() -> None:
                 Trial(program=program, seed=seed, size_bytes=sizes.randrange(1, LARGEST_BYTES[rate]), rate=rate)
                 for seed in range(count // divisor)
             ]
-            figures[f"{rate:g} faults a byte"] = tried(pool, trials)
-        figures["resets, and every other time power cuts"] = tried(
-            pool,
-            [
-                Trial(program=program, seed=seed, size_bytes=RESET_BYTES, resets=RESETS_EACH)
-                for seed in range(RESET_IMAGES // divisor)
-            ],
-        )
-        firmware_build.build(MACHINE, folder=Path(folder))
-        figures[f"{EMULATED_RATE:g} faults a byte, in QEMU {MACHINE}"] = tried(
-            pool,
-            [
-                EmulatedTrial(folder=Path(folder), seed=seed, size_bytes=sizes.randrange(1, EMULATED_BYTES))
-                for seed in range(max(1, EMULATED_IMAGES // divisor))
-            ],
-        )
+            figures[f"{rate:g} faults a byte"] = counted_up(list(pool.map(Trial.run, trials)))
+        cuts = [
+            Trial(program=program, seed=seed, size_bytes=RESET_BYTES, resets=RESETS_EACH) for seed in range(RESET_IMAGES // divisor)
+        ]
+        figures["resets, and every other time power cuts"] = counted_up(list(pool.map(Trial.run, cuts)))
+        emulated = [
+            EmulatedTrial(folder=Path(folder), seed=seed, size_bytes=sizes.randrange(1, EMULATED_BYTES))
+            for seed in range(max(1, EMULATED_IMAGES // divisor))
+        ]  # one after another: an emulator takes a whole processor
+        figures[f"{EMULATED_RATE:g} faults a byte, in QEMU {MACHINE}"] = counted_up([trial.run() for trial in emulated])
     print(figures)
     if divisor == 1:
         print(write("serial_faults", COMMAND, figures))

@@ -1,0 +1,60 @@
+"""Two boards whose ports change places: the one that the inventory means is used, or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from benchmarks.swapped_ports import Ports, tried
+from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.connect import connect
+from edgepipe.devices.inventory import DeviceEntry, FakeLink
+from edgepipe.devices.session import Session
+from edgepipe.devices.transports.serial import SerialTransport
+from edgepipe.errors import DeviceBusy, WrongBoard
+from tests.firmware.host_board import firmware
+
+
+@pytest.fixture
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where firmware is built for all tests; skips without a compiler."""
+    return firmware(tmp_path_factory.getbasetemp() / "firmware").parent
+
+
+def test_a_board_that_is_pinned_is_the_right_one_or_refused(tmp_path: Path, builds: Path) -> None:
+    pinned, loose = (sum(map(Counter, tried(tmp_path, builds, 16, pinned=pinned).values()), Counter()) for pinned in (True, False))
+    assert pinned["right"] and pinned["refused"]
+    assert not pinned["wrong"] and not pinned["refused in vain"]
+    assert loose["wrong"]  # the ports do change places
+
+
+def test_two_names_that_lead_to_one_board_are_held_by_one_of_them(tmp_path: Path, builds: Path) -> None:
+    with ExitStack() as held:
+        ports = Ports(tmp_path, builds, held)
+        ports.lead(0, 0)
+        first, second = (
+            held.enter_context(
+                closing(McuBoard(name, SerialTransport(name, f"usb-{name}", 921_600, folder=tmp_path), lock_folder=tmp_path))
+            )
+            for name in ("m4", "m7")
+        )
+        first.open()
+        with pytest.raises(DeviceBusy, match="usb-m7 is open in another program"):
+            second.open()
+        first.close()
+        second.open()
+
+
+def test_the_inventory_pins_a_board_by_what_it_says_of_itself() -> None:
+    entry = DeviceEntry(name="ghost", board="mcu", target="mcu", transport=FakeLink(), board_id="another-fake")
+    with (
+        pytest.raises(WrongBoard, match='ghost should be the board "another-fake", but "fake-ghost-fake" is on its line') as raised,
+        Session(entry),
+    ):
+        pass
+    assert raised.value.exit_code == 4
+    assert "Nothing was sent" in raised.value.todo
+    connect(DeviceEntry(**{**vars(entry), "board_id": "fake-ghost-fake"})).open()
