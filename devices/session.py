@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from edgepipe.devices.connect import connect
-from edgepipe.devices.inventory import DeviceEntry, LocalLink
+from edgepipe.devices.inventory import DeviceEntry, LocalLink, SerialLink
 from edgepipe.devices.protocols import BlockRequest, Board, Conditions, RunOptions
 from edgepipe.devices.stopping import Stop
 from edgepipe.devices.validity import Judgement, judge
@@ -119,6 +119,14 @@ def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
     given = entry.cool_below_c if conditions.cool_below_c is None else conditions.cool_below_c
     steady = conditions.steady and entry.governor == "performance"
     return replace(conditions, steady=steady, cool_below_c=usual if given is None else given)
+
+
+def unpinned(entry: DeviceEntry, identity: DeviceIdentity) -> str:
+    """Say how to pin a microcontroller of which the inventory knows the port only; "" for every other board."""
+    is_ours = isinstance(entry.transport, SerialLink) and entry.protocol == "edgepipe"
+    if not is_ours or entry.board_id is not None or identity.serial == "unknown":
+        return ""
+    return f"{entry.name} is whatever is plugged in there; board_id: {identity.serial} in the inventory makes it this board only"
 
 
 def unidentified(entry: DeviceEntry) -> DeviceIdentity:

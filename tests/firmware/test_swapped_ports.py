@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.swapped_ports import Ports, tried
 from edgepipe.devices.boards.mcu import McuBoard
-from edgepipe.devices.connect import connect
-from edgepipe.devices.inventory import DeviceEntry, FakeLink
-from edgepipe.devices.session import Session
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, SerialLink
+from edgepipe.devices.session import Session, unidentified, unpinned
 from edgepipe.devices.transports.serial import SerialTransport
 from edgepipe.errors import DeviceBusy, WrongBoard
 from tests.firmware.host_board import firmware
@@ -57,4 +57,14 @@ def test_the_inventory_pins_a_board_by_what_it_says_of_itself() -> None:
         pass
     assert raised.value.exit_code == 4
     assert "Nothing was sent" in raised.value.todo
-    connect(DeviceEntry(**{**vars(entry), "board_id": "fake-ghost-fake"})).open()
+    with Session(replace(entry, board_id="fake-ghost-fake")) as session:
+        assert session.identity.serial == "fake-ghost-fake"
+
+
+def test_a_board_of_which_only_the_port_is_known_is_measured_with_a_warning() -> None:
+    loose = DeviceEntry(name="m4", board="mcu", target="mcu", transport=SerialLink(by_id="usb-1"))
+    found = replace(unidentified(loose), serial="0042-nucleo")
+    assert "board_id: 0042-nucleo in the inventory" in unpinned(loose, found)
+    assert unpinned(replace(loose, board_id="0042-nucleo"), found) == ""
+    assert unpinned(loose, unidentified(loose)) == ""
+    assert unpinned(replace(loose, transport=FakeLink()), found) == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import Conditions, RunOptions
 from edgepipe.devices.selector import select
-from edgepipe.devices.session import Session, failed, unidentified
+from edgepipe.devices.session import Session, failed, unidentified, unpinned
 from edgepipe.devices.stopping import Stop
 from edgepipe.errors import InfrastructureError, ModelRejected, UsageError
 from edgepipe.events import Emit, Note
@@ -83,8 +83,8 @@ class _Task:
                 record = failed("bench", unidentified(entry), model, facts, options, exc)
             shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
             unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
-            if unsteady:
-                self.emit(Note(text=unsteady, warning=True))
+            for words in filter(None, (unsteady, unpinned(entry, record.device))):
+                self.emit(Note(text=words, warning=True))
             return replace(record, tpu_mac_share=self.tpu_mac_share, memory=self._memory(record))
 
     def _memory(self, record: RunRecord) -> MemoryUse | None:
