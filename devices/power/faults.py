@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NOISE = 6  # standard deviations below which no sample gets by chance
+STEADY = 1 / 16  # of a period: half a period is then over five standard deviations of a step
 NEARLY = 1 - 1e-6  # of the full scale, since files keep 24 bits of a sample
 NOISE_SAMPLES = 200_000  # of the idle time are enough to tell the noise
 
@@ -91,12 +92,12 @@ class Faults:
         self._last_s = float(time_s[-1]) if time_s.size else self._last_s
 
     def _steps(self, steps: NDArray[np.float64]) -> None:
-        """Count what the times tell: a step of two periods, give or take the jitter of both its ends, has lost a sample."""
+        """Count what the times tell. Steps of one and of two periods are told apart where the times are steady enough for that."""
         import numpy as np
 
         period_s = self.facts.period_s
-        wide = steps[steps > 1.5 * period_s + 2 * self.facts.jitter_s]
-        self.gaps += int(np.sum(np.maximum(1, np.rint(wide / period_s) - 1)))
+        if self.facts.jitter_s <= STEADY * period_s:
+            self.gaps += int(np.sum(np.rint(steps[steps > 1.5 * period_s] / period_s) - 1))
         self.disorder += int(np.count_nonzero(steps <= 0))
         self.longest_s = max(self.longest_s, float(steps.max()))
 
