@@ -18,11 +18,11 @@ LAST_LINES, LINE_LENGTH = 10, 300
 SLICE_S = 0.05
 
 
-def run(command: Sequence[str], *, deadline_s: float, install: str) -> str:
+def run(command: Sequence[str], *, deadline_s: float, install: str, todo: str = "") -> str:
     """Return what the program printed on its standard output, the last 256 KiB of it.
 
-    Raises InfrastructureError where it is not installed (`install` says how), fails, or has not ended at the deadline; it and
-    whatever it started are ended then, as they are when this is interrupted.
+    Raises InfrastructureError where it is not installed (`install` says how), and with `todo` where it fails or has not ended in
+    time; it and whatever it started are ended then, as they are when this is interrupted.
     """
     program = command[0]
     if shutil.which(program) is None:
@@ -47,9 +47,10 @@ def run(command: Sequence[str], *, deadline_s: float, install: str) -> str:
             f"{program} had not ended after {deadline_s:g} s, and was ended",
             problems=_last(out, err),
             cause="the board does not answer it: no power, a probe that hangs; or it takes longer than timeout_s",
+            todo=todo,
         )
     if code:
-        raise InfrastructureError(f"{program} failed ({_end(code)}): {' '.join(command)}", problems=_last(out, err))
+        raise InfrastructureError(f"{program} failed ({_end(code)}): {' '.join(command)}", problems=_last(out, err), todo=todo)
     return out.decode(errors="replace")
 
 

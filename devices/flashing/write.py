@@ -15,7 +15,7 @@ from edgepipe.devices.flashing.plan import FlashPlan
 from edgepipe.devices.flashing.program import run
 from edgepipe.devices.flashing.tool import Probe
 from edgepipe.devices.transports.board_lock import BoardLock
-from edgepipe.errors import InfrastructureError, WrongBoard
+from edgepipe.errors import InfrastructureError, Interrupted, Terminated, WrongBoard
 from edgepipe.events import Emit, silent, step
 
 LISTING_S, ANSWER_S = 30.0, 20.0
@@ -57,12 +57,22 @@ def write(
             probe = chosen(entry.name, plan.tool, _connected(plan, usb_devices), plan.line)
         command = plan.command(probe.id)
         with step(emit, f"write {plan.file.name} into {entry.name}"):
-            run(command, deadline_s=plan.tool.timeout_s, install=plan.tool.install)
+            _write(plan, command)
         with step(emit, f"see what runs on {entry.name}"):
             after = _proved(plan, image, before, await_answer(link, entry.name, deadline_s=answer_s))
     finally:
         lock.free()
     return Flashed(probe=probe, command=command, before=before, after=after)
+
+
+def _write(plan: FlashPlan, command: tuple[str, ...]) -> None:
+    todo = f"Write it again: until then {plan.entry.name} may have half a firmware."
+    try:
+        run(command, deadline_s=plan.tool.timeout_s, install=plan.tool.install, todo=todo)
+    except (KeyboardInterrupt, Interrupted) as exc:
+        raise Interrupted(f"stopped while {plan.entry.name} was written", todo=todo) from exc
+    except Terminated as exc:
+        raise Terminated(f"stopped while {plan.entry.name} was written", todo=todo) from exc
 
 
 def _connected(plan: FlashPlan, usb_devices: Path) -> tuple[Probe, ...]:
@@ -99,6 +109,7 @@ def _proved(plan: FlashPlan, image: bytes, before: Answered | None, after: Answe
         raise InfrastructureError(
             f"{name} was written, and does not answer on its line",
             cause="the probe and the line belong to two boards, the baud rate is another, or the firmware does not start",
+            todo="See in a terminal what comes on its line as it is reset, and whether the probe is that board's.",
         )
     expected = Expected(
         board=plan.board or (before.board if before else None),

@@ -94,8 +94,9 @@ def test_ctrl_c_ends_the_tool_too(table: Path) -> None:
         sleep(0.05)
     tool = int((table / "bench" / "tool-pid").read_text())
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=SOON)
+    _, err = running.communicate(timeout=SOON)
     assert running.returncode == 130
+    assert b"stopped while m4 was written" in err and b"may have half a firmware" in err
     with pytest.raises(ProcessLookupError):
         os.kill(tool, 0)
 

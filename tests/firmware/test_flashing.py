@@ -200,6 +200,7 @@ def test_a_tool_that_fails_says_its_last_words(bench: Bench, images: Images) -> 
     with pytest.raises(InfrastructureError, match="pyocd failed \\(exit code 1\\)") as told:
         bench.flash(plan(bench.entry(f'{{tool: pyocd, probe: "{A}"}}'), images.new))
     assert told.value.problems == ("verify failed at 0x08000200",)
+    assert "m4 may have half a firmware" in told.value.todo
 
 
 def test_a_tool_that_hangs_is_ended(bench: Bench, images: Images) -> None:
