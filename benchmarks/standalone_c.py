@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import write
+from edgepipe.devices.firmware_build import PORTS
 from tests.firmware import tflm
 from tests.firmware.bare_board import Kind, run
 from tests.firmware.random_models import MAKERS, random_model
@@ -20,15 +21,21 @@ MODELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "models"
 REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 MACHINE = "mps2-an386"
 ROWS = 5
+SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")  # a finding ends the process
 
 
-def on_a_board(name: str, folder: Path) -> dict[str, object]:
-    """Return what both ways of running a real model take of the board, beside a program without a model."""
+def asked(name: str) -> tuple[bytes, list[np.ndarray], list[bytes]]:
+    """Return a real model, inputs for it and what TFLite Micro answers."""
     random, model = np.random.default_rng(2026), (MODELS / f"{name}.tflite").read_bytes()
     rows = [random.integers(-128, 128, REAL[name], np.int8) for _ in range(ROWS)]
     (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
     assert expected is not None
-    wanted = [output for (output,) in expected]
+    return model, rows, [output for (output,) in expected]
+
+
+def on_a_board(name: str, folder: Path) -> dict[str, object]:
+    """Return what both ways of running a real model take of the board, beside a program without a model."""
+    model, rows, wanted = asked(name)
     told = {kind: run(kind, model, rows, len(wanted[0]), folder / name / kind, MACHINE) for kind in Kind}
     bare = told[Kind.NOTHING]
     figures: dict[str, object] = {"model bytes": len(model)}
@@ -40,6 +47,23 @@ def on_a_board(name: str, folder: Path) -> dict[str, object]:
             "rows that differ from TFLite Micro": sum(a != b for a, b in zip(told[kind].outputs, wanted, strict=True)),
         }
     return figures
+
+
+def on_every_core(name: str, folder: Path) -> dict[str, dict[str, object]]:
+    """Return the ticks of standalone C on each emulated core, and how many answers are not TFLite Micro's."""
+    model, rows, wanted = asked(name)
+    told = {
+        machine: run(Kind.STANDALONE, model, rows, len(wanted[0]), folder / machine / name, machine)
+        for machine in PORTS
+        if machine.startswith("mps")
+    }
+    return {
+        machine: {
+            "ticks": one.ticks,
+            "rows that differ from TFLite Micro": sum(a != b for a, b in zip(one.outputs, wanted, strict=True)),
+        }
+        for machine, one in told.items()
+    }
 
 
 def at_random(seeds: int, folder: Path) -> Counter[str]:
@@ -54,7 +78,7 @@ def at_random(seeds: int, folder: Path) -> Counter[str]:
             if expected is None:
                 counted["refused by TFLite Micro"] += 1
                 continue
-            alone = Standalone(case.model, folder / f"{name} {number}")
+            alone = Standalone(case.model, folder / f"{name} {number}", flags=SANITIZED)
             answers = [alone.answer(row, [len(output) for output in expected[0]]) for row in case.rows]
             counted["rows"] += len(expected)
             counted["rows that differ"] += sum(got != wanted for got, wanted in zip(answers, expected, strict=True))
@@ -68,14 +92,14 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edgepipe-standalone-") as place:
         boards = {name: on_a_board(name, Path(place)) for name in REAL}
+        cores = {name: on_every_core(name, Path(place)) for name in REAL}
         counted = at_random(given.seeds, Path(place))
-    write(
-        "standalone_c",
-        f"python -m benchmarks.standalone_c --seeds {given.seeds}",
-        {MACHINE: boards, "random models": dict(counted)},
-    )
-    print(boards, dict(counted))
-    return int(any(map(_worse, boards.values())) or counted["rows that differ"] > 0)
+    figures = {MACHINE: boards, "every core": cores, "random models, under UBSan": dict(counted)}
+    write("standalone_c", f"python -m benchmarks.standalone_c --seeds {given.seeds}", figures)
+    print(boards, cores, dict(counted))
+    wrong = sum(counted[key] for key in ("rows that differ", "refused by TFLite Micro"))
+    wrong += sum(bool(core["rows that differ from TFLite Micro"]) for each in cores.values() for core in each.values())
+    return int(any(map(_worse, boards.values())) or wrong > 0)
 
 
 def _worse(figures: dict[str, object]) -> bool:

@@ -134,6 +134,7 @@ PORTS = {
             status=PortStatus.UNTESTED,
             folders=("pico",),
             package="gcc-arm-none-eabi, libnewlib-arm-none-eabi and libstdc++-arm-none-eabi-newlib",
+            flags=("-mthumb", "-mcpu=cortex-m0plus"),
             sdk="the Pico SDK",
         ),
     )

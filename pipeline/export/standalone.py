@@ -90,7 +90,7 @@ def _source(name: str, plan: EnginePlan, content: bytes, facts: ModelFacts) -> s
     parts = [
         f'{_told(name, content)} */\n#include "{name}.h"\n\n#include "{KERNELS}/kernels.h"\n',
         "#define ALIGNED(bytes) __attribute__((aligned(bytes)))\n",
-        f"/* {plan.scratch_bytes} bytes that all steps work in, then what one step leaves to another. */",
+        f"/* {_shared(plan.scratch_bytes)}what one step leaves to another. */",
         f"static uint8_t {MEMORY}[{plan.memory_bytes}] ALIGNED(16);\n",
         *(_constant(number, content[at : at + size]) for (at, size), number in constants.items()),
         *(_step(index, step, layer, constants) for index, (step, layer) in enumerate(zip(plan.steps, layers, strict=True))),
@@ -99,6 +99,10 @@ def _source(name: str, plan: EnginePlan, content: bytes, facts: ModelFacts) -> s
         _invoke(name, plan.steps, layers),
     ]
     return "\n".join(parts)
+
+
+def _shared(scratch_bytes: int) -> str:
+    return f"{scratch_bytes} bytes that all steps work in, then " if scratch_bytes else ""
 
 
 def _constants(plan: EnginePlan) -> dict[tuple[int, int], int]:
