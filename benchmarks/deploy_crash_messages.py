@@ -80,9 +80,9 @@ class WatchedTransport(LocalTransport):
         super().__init__()
         self._trip = trip
 
-    def start_agent(self, agent: str, *, deadline_s: float) -> Channel:  # type: ignore[override]
+    def start_agent(self, agent: str, *, deadline_s: float, role: str = "serve") -> Channel:  # type: ignore[override]
         """Start it and watch."""
-        return WatchedChannel(super().start_agent(agent, deadline_s=deadline_s), self._trip)
+        return WatchedChannel(super().start_agent(agent, deadline_s=deadline_s, role=role), self._trip)
 
 
 def host(order: Order, trip: Trip) -> None:

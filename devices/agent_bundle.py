@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from edgepipe.devices.protocols import Transport
 
 PACKAGE = "edgepipe_agent"
 START = f"from {PACKAGE}.__main__ import main\n\nmain()\n"
@@ -35,6 +39,15 @@ def build() -> AgentBundle:
             bundle.writestr(info, members[name], zipfile.ZIP_STORED)
     content = stream.getvalue()
     return AgentBundle(content=content, sha256=hashlib.sha256(content).hexdigest())
+
+
+def bring(transport: Transport, *, deadline_s: float) -> tuple[str, str]:
+    """Copy the agent to where an open transport leads; returns its path there and its hash."""
+    bundle = build()
+    with tempfile.NamedTemporaryFile(prefix="edgepipe-agent-") as file:
+        file.write(bundle.content)
+        file.flush()
+        return transport.put(Path(file.name), f"agent-{bundle.sha256[:16]}.pyz", deadline_s=deadline_s), bundle.sha256
 
 
 def _sources(folder: Traversable, name: str) -> dict[str, bytes]:

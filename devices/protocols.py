@@ -43,8 +43,8 @@ class Transport(Protocol):
     def put(self, source: Path, name: str, *, deadline_s: float) -> str:
         """Copy a file to the board, whole or not at all, and return its path there. Raises UsageError for a `name` that is more."""
 
-    def start_agent(self, agent: str, *, deadline_s: float) -> Channel:
-        """Start the agent file at `agent` (a path on the board) and return the channel to it."""
+    def start_agent(self, agent: str, *, deadline_s: float, role: str = "serve") -> Channel:
+        """Start the agent file at `agent` (a path on the board) in one of its roles and return the channel to it."""
 
     def close(self) -> None:
         """Let go of everything."""

@@ -1,6 +1,7 @@
 """`serve` talks to the host; `block`, `predict`, `work`, `delegate`, `check` and `provision` are its children, each for one job.
 
-`guard` watches over a trial; `guard --boot` runs when the board starts, `report-crash` when the application crashed.
+`meter` talks to the host too, of a power sensor, beside all of these. `guard` watches over a trial; `guard --boot` runs when the
+board starts, `report-crash` when the application crashed.
 """
 
 import sys
@@ -17,6 +18,8 @@ def main() -> None:
         from .predict import main as run
     elif arguments == ["work"]:
         from .work import main as run
+    elif arguments == ["meter"]:
+        from .meter import main as run
     elif arguments == ["delegate"]:
         from .try_delegate import main as run
     elif arguments == ["check"]:
@@ -31,7 +34,8 @@ def main() -> None:
         from .guard import report_crash as run
     else:
         sys.exit(
-            "usage: agent serve | block | predict | work | delegate | provision | check | guard [--boot] | report-crash [WORDS]"
+            "usage: agent serve | meter | block | predict | work | delegate | provision | check | guard [--boot] |"
+            " report-crash [WORDS]"
         )
     sys.exit(run())
 

@@ -46,6 +46,11 @@ class Outbox:
             self._selector.unregister(self._handle)
 
     @property
+    def waiting_bytes(self) -> int:
+        """How much waits to be written."""
+        return len(self._waiting)
+
+    @property
     def empty(self) -> bool:
         """Whether all was written."""
         return not self._waiting

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -61,11 +60,7 @@ class LinuxBoard:
 
     def _open(self) -> None:
         self._transport.open(deadline_s=OPEN_S)
-        bundle = agent_bundle.build()
-        with tempfile.NamedTemporaryFile(prefix="edgepipe-agent-") as file:
-            file.write(bundle.content)
-            file.flush()
-            agent = self._transport.put(Path(file.name), f"agent-{bundle.sha256[:16]}.pyz", deadline_s=PUT_S)
+        agent, sha256 = agent_bundle.bring(self._transport, deadline_s=PUT_S)
         channel = self._transport.start_agent(agent, deadline_s=OPEN_S)
         self._conversation = Conversation(channel, self._name, beat_s=self._beat_s, silence_s=self._silence_s)
         self._conversation.begin(deadline_s=OPEN_S)
@@ -76,7 +71,7 @@ class LinuxBoard:
             source=f"what {self._name} says of itself",
             error=InfrastructureError,
         )
-        if self._identity.agent_sha256 != bundle.sha256:
+        if self._identity.agent_sha256 != sha256:
             raise InfrastructureError(f"{self._name} runs another agent than the one that was sent", cause="the file was damaged")
 
     def identify(self) -> DeviceIdentity:

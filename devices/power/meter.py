@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,9 +124,11 @@ class FakeTransport:
         self._hardware.files[place] = source.read_bytes()
         return place
 
-    def start_agent(self, agent: str, *, deadline_s: float) -> FakeChannel:
-        """Return a channel to what answers like the agent."""
+    def start_agent(self, agent: str, *, deadline_s: float, role: str = "serve") -> FakeChannel:
+        """Return a channel to what answers like the agent; it has no other role."""
         self._check_open()
+        if role != "serve":
+            raise DeviceUnreachable(f"a board in memory cannot be the agent's {role!r}")
         if agent not in self._hardware.files:
             raise DeviceUnreachable(f"there is no agent at {agent}")
         channel = FakeChannel(self._hardware, hashlib.sha256(self._hardware.files[agent]).hexdigest())

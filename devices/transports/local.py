@@ -44,10 +44,10 @@ class LocalTransport:
             part.replace(place)
         return str(place)
 
-    def start_agent(self, agent: str, *, deadline_s: float) -> PipeChannel:
+    def start_agent(self, agent: str, *, deadline_s: float, role: str = "serve") -> PipeChannel:
         """Start the agent in its own session, so that Ctrl-C reaches it through us only."""
         self._opened()
-        command = [self._python, "-I", agent, "serve"]
+        command = [self._python, "-I", agent, role]
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

@@ -36,14 +36,14 @@ COMMAND = (
 # Another Python than the one that runs this starts anew; the same one goes on at once.
 AGENT = """
 import os, runpy, sys
-python, agent = arguments
+python, agent, role = arguments
 if python != "python3":
     python = os.path.expanduser(python)
     try:
-        os.execvp(python, [python, "-I", agent, "serve"])
+        os.execvp(python, [python, "-I", agent, role])
     except OSError as exc:
         sys.exit("the inventory's python, %r, cannot be started here: %s" % (python, exc.strerror))
-sys.argv = [agent, "serve"]
+sys.argv = [agent, role]
 runpy.run_path(agent, run_name="__main__")
 """
 
@@ -158,9 +158,9 @@ class SshTransport:
         folder = heard(arrivals, link, end - monotonic())["folder"]
         return Uploads(link, arrivals, folder)
 
-    def start_agent(self, agent: str, *, deadline_s: float) -> SshChannel:
+    def start_agent(self, agent: str, *, deadline_s: float, role: str = "serve") -> SshChannel:
         """Start the agent with the board's Python."""
-        return self._run([AGENT, self._entry.python, agent], "the agent", deadline_s)
+        return self._run([AGENT, self._entry.python, agent, role], "the agent", deadline_s)
 
     def _run(self, program: Sequence[str], what: str, deadline_s: float) -> SshChannel:
         """Start a program on the board, its text and arguments as JSON on its input, and return the channel to it."""

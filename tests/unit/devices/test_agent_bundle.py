@@ -57,5 +57,5 @@ def test_it_says_how_it_is_used(tmp_path: Path) -> None:
     path.write_bytes(agent_bundle.build().content)
     run = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    roles = "serve | block | predict | work | delegate | provision | check | guard [--boot] | report-crash [WORDS]"
+    roles = "serve | meter | block | predict | work | delegate | provision | check | guard [--boot] | report-crash [WORDS]"
     assert run.stderr.strip() == f"usage: agent {roles}"
