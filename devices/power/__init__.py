@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from edgepipe.devices.power.hwmon import HwMon
+from edgepipe.devices.power.iio import Iio
+from edgepipe.devices.power.pi5_pmic import Pi5Pmic
+from edgepipe.devices.power.ppk2 import Ppk2
+from edgepipe.devices.power.replay import Replay
+from edgepipe.devices.power.simulated import Simulated
 
-PowerEntry: TypeAlias = HwMon
+PowerEntry: TypeAlias = HwMon | Iio | Pi5Pmic | Ppk2 | Replay | Simulated
 METERS: dict[str, type[PowerEntry]] = {
     "hwmon": HwMon,
+    "iio": Iio,
+    "pi5_pmic": Pi5Pmic,
+    "ppk2": Ppk2,
+    "replay": Replay,
+    "simulated": Simulated,
 }
