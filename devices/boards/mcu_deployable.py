@@ -58,7 +58,7 @@ class DeployableMcu(McuBoard):
             self._restart()
             slots = self._slots()
         standing = slots.standing()
-        if standing.current == order.sha256 and standing.state is not State.TRIAL:
+        if standing.current == order.sha256 and standing.state not in (State.STAGED, State.TRIAL):
             return Deployed(id=standing.id, outcome=State.COMMITTED, protected=AT_RESET, unchanged=True)
         version = signed_version(order.signed) if order.signed else order.version
         self._admit(standing, version)

@@ -207,6 +207,27 @@ def test_a_model_that_waits_in_its_slot_is_not_written_again(device: HostBoard, 
     assert operations(flash) == before + 2  # tried, confirmed
 
 
+def test_whoever_wants_to_stay_with_what_runs_gets_rid_of_a_model_that_waits(
+    device: HostBoard, flash: Path, tmp_path: Path
+) -> None:
+    wanted, other = order(tmp_path, 1), order(tmp_path, 2)
+    with talking(device, tmp_path) as board:
+        keep(board, wanted)
+        board.push(other.model, other.sha256)
+    for _ in range(40):
+        asked(device, Ask.STAGE, bytes(8))
+    with talking(device, tmp_path) as board:
+        assert board.standing().candidate == other.sha256
+        keep(board, wanted)
+    device.press_reset()
+    with talking(device, tmp_path) as board:
+        assert (board.standing().state, board.standing().current, board.standing().candidate) == (
+            State.COMMITTED,
+            wanted.sha256,
+            None,
+        )
+
+
 def test_a_board_that_keeps_no_models_says_what_to_do_instead(tmp_path: Path) -> None:
     device = HostBoard(firmware(tmp_path, flags=("-DFLASH_BYTES=0u",)))
     with closing(device), talking(device, tmp_path) as board:

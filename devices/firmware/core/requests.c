@@ -263,11 +263,23 @@ static uint8_t dispatched(uint8_t kind, struct exchange *exchange)
         uint8_t kind;
         uint8_t (*answer)(struct exchange *exchange);
     } TABLE[] = {
-        {REQUEST_HELLO, hello},   {REQUEST_INFO, info},   {REQUEST_BEGIN, begin},   {REQUEST_DATA, data},
-        {REQUEST_COMMIT, commit}, {REQUEST_LOAD, load},   {REQUEST_TENSOR, tensor}, {REQUEST_WRITE, write},
-        {REQUEST_INVOKE, invoke}, {REQUEST_READ, read},   {REQUEST_STEPS, steps},   {REQUEST_FORGET, forget},
-        {REQUEST_RESET, reset},   {REQUEST_SLOTS, slot_request_tell},
-        {REQUEST_STAGE, slot_request_stage},   {REQUEST_CONFIRM, slot_request_confirm}, {REQUEST_REVOKE, slot_request_revoke},
+        {REQUEST_HELLO, hello},
+        {REQUEST_INFO, info},
+        {REQUEST_BEGIN, begin},
+        {REQUEST_DATA, data},
+        {REQUEST_COMMIT, commit},
+        {REQUEST_LOAD, load},
+        {REQUEST_TENSOR, tensor},
+        {REQUEST_WRITE, write},
+        {REQUEST_INVOKE, invoke},
+        {REQUEST_READ, read},
+        {REQUEST_STEPS, steps},
+        {REQUEST_FORGET, forget},
+        {REQUEST_RESET, reset},
+        {REQUEST_SLOTS, slot_request_tell},
+        {REQUEST_STAGE, slot_request_stage},
+        {REQUEST_CONFIRM, slot_request_confirm},
+        {REQUEST_REVOKE, slot_request_revoke},
     };
     for (uint32_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
         if (TABLE[i].kind == kind) {
