@@ -207,9 +207,12 @@ def device(folder: str) -> str:
 
 
 def read_file(path: str) -> str:
-    """Return a small file's text. Raises OSError."""
-    with open(path, "rb") as file:
-        return file.read(FILE_BYTES).decode(errors="replace").strip()
+    """Return a small file's text. Raises OSError, which names the file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(FILE_BYTES).decode(errors="replace").strip()
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, path) from exc
 
 
 def words(exc: BaseException) -> str:

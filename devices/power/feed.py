@@ -85,9 +85,9 @@ class Feed:
         if "ready" not in first:
             raise DeviceUnreachable(f"{self.where} could not start to read its sensor: {first.get('words', first)}")
         self.release = str(first.get("release", ""))
-        if first.get("boot_id") != _own_boot_id():
-            best = exchange(lambda: int(self._ask("clock", {})["monotonic_ns"]))
-            self._clock = ClockMap(before=best, after=best)
+        best = exchange(lambda: int(self._ask("clock", {})["monotonic_ns"]))
+        own = first.get("boot_id") == _own_boot_id() and best.sent_s <= best.board_s <= best.received_s
+        self._clock = None if own else ClockMap(before=best, after=best)
 
     @property
     def clock_uncertainty_s(self) -> float:
@@ -198,7 +198,7 @@ class Feed:
 
 
 def _own_boot_id() -> str:
-    """Return the kernel's name of this machine's boot, whose monotonic clock is the same for all; "" where it has none."""
+    """Return the kernel's name of this machine's boot: what runs on the same one has the same clock, or a time namespace."""
     try:
         return boot_id()
     except OSError:

@@ -1,0 +1,359 @@
+"""Sensors behind the kernel's files: each is found, read to its last step, and says what it may be wrong by; failures are told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import groupby
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+import sensor_trees
+from sensor_trees import Flow, Sensor
+from sshd import descendants
+
+from edgepipe.devices.boards.linux import LinuxBoard
+from edgepipe.devices.connect import connect_meter
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink
+from edgepipe.devices.power.feed import Feed, Site
+from edgepipe.devices.power.hwmon import HwMon
+from edgepipe.devices.power.iio import Iio
+from edgepipe.devices.power.meter import MeterFacts, Samples
+from edgepipe.devices.power.sensor import KernelSensor, SensorMeter
+from edgepipe.devices.transports.local import LocalTransport
+from edgepipe.errors import DeviceUnreachable, InventoryError, MeterMissing
+
+SOON = 20.0
+VOLTS, AMPS = 5.0, 0.6
+Opened = Callable[..., tuple[SensorMeter, MeterFacts]]
+
+
+@pytest.fixture(autouse=True)
+def agent_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def opened(root: Path) -> Iterator[Opened]:
+    """What opens the meter of some settings on a machine with the sensors of this test's tree."""
+    with ExitStack() as held:
+
+        def open_meter(settings: HwMon | Iio, *, python: str = sys.executable) -> tuple[SensorMeter, MeterFacts]:
+            meter = SensorMeter(feed(root, python), settings.plan)
+            held.callback(meter.close)
+            return meter, meter.open()
+
+        yield open_meter
+
+
+def feed(root: Path, python: str = sys.executable) -> Feed:
+    return Feed("meterhost", LocalTransport(python), root=str(root))
+
+
+def some(meter: SensorMeter, least: int = 1) -> Samples:
+    """Return at least so many samples, all that come in one read once there is one."""
+    end = monotonic() + SOON
+    while monotonic() < end:
+        samples = meter.read(deadline_s=SOON)
+        if samples.time_s.size >= least:
+            return samples
+    raise AssertionError("no samples")
+
+
+SENSORS: dict[str, tuple[Callable[[Path], Flow], KernelSensor, float]] = {
+    # The last is the largest step, in amperes at 5 V, that chip and driver make of a current.
+    "ina226, power": (sensor_trees.ina226, HwMon(chip="ina226"), 125e-6 + 25e-6),
+    "ina226, current": (lambda root: sensor_trees.ina226(root, ohm=0.002, told_uohm=2000), HwMon(chip="ina226"), 2.25e-3),
+    "ina219": (sensor_trees.ina219, HwMon(chip="ina219"), 500e-6),
+    "ina238": (sensor_trees.ina238, HwMon(chip="ina238", shunt_ohm=0.1), 208e-6),
+    "ina260": (sensor_trees.ina260, HwMon(chip="ina260"), 2.25e-3),
+    "ina3221": (lambda root: sensor_trees.ina3221(root, channel=2), HwMon(chip="ina3221", channel=2), 400e-6),
+    "iio": (sensor_trees.iio_ina226, Iio(chip="ina226"), 25e-6),
+}
+
+
+@pytest.mark.parametrize("name", SENSORS)
+def test_every_sensor_is_read_to_its_last_step_and_states_no_finer_one(name: str, root: Path, opened: Opened) -> None:
+    plant, settings, step_a = SENSORS[name]
+    flow, amps = plant(root), 0.61234
+    flow.show(VOLTS, amps)
+    meter, facts = opened(settings)
+    samples = some(meter)
+    assert np.abs(samples.amps * samples.volts - VOLTS * amps).max() <= VOLTS * step_a
+    assert samples.volts == pytest.approx(VOLTS, abs=0.01)
+    assert facts.errors.offset_a >= step_a / 12**0.5 / 2
+    assert facts.name.endswith(settings.chip) and facts.serial == "1-0040 at meterhost"
+    assert samples.saturated == samples.dropped == samples.resets == 0 or facts.drops_detectable
+
+
+def test_a_milliampere_is_a_coarse_step_and_watts_are_taken_where_they_are_finer(root: Path, opened: Opened) -> None:
+    sensor_trees.ina226(root)
+    _, fine = opened(HwMon(chip="ina226"))
+    shutil.rmtree(root)
+    flow = sensor_trees.ina226(root)
+    (flow.sensor.folder / "power1_input").unlink()
+    _, coarse = opened(HwMon(chip="ina226"))
+    assert coarse.errors.offset_a > 5 * fine.errors.offset_a
+    assert coarse.errors.offset_a >= 1e-3 / 3**0.5
+
+
+def test_a_shunt_that_the_kernel_does_not_know_of_is_reckoned_in(root: Path, opened: Opened) -> None:
+    flow = sensor_trees.ina226(root, ohm=0.1, told_uohm=10_000)  # the driver's own guess
+    flow.show(VOLTS, AMPS)
+    meter, facts = opened(HwMon(chip="ina226", shunt_ohm=0.1))
+    samples = some(meter)
+    assert samples.amps * samples.volts == pytest.approx(VOLTS * AMPS, rel=2e-3)
+    assert facts.full_scale_a == pytest.approx(0.8192)
+    wrong, _ = opened(HwMon(chip="ina226"))
+    taken_at_its_word = some(wrong)
+    assert taken_at_its_word.amps == pytest.approx(10 * samples.amps[0], rel=1e-2)
+
+
+def test_the_shunts_tolerance_is_the_users_to_say_but_for_a_chip_that_has_its_own(root: Path, opened: Opened) -> None:
+    sensor_trees.ina226(root)
+    for tolerance in (0.01, 0.001):
+        _, facts = opened(HwMon(chip="ina226", shunt_tolerance=tolerance))
+        assert facts.errors.shunt == pytest.approx(tolerance / 3**0.5)
+    shutil.rmtree(root)
+    sensor_trees.ina260(root)
+    _, facts = opened(HwMon(chip="ina260"))
+    assert facts.errors.shunt == 0.0
+
+
+def test_a_current_that_flows_backwards_is_negative_though_the_chip_reckons_power_without_a_sign(
+    root: Path, opened: Opened
+) -> None:
+    flow = sensor_trees.ina226(root)
+    flow.show(VOLTS, -AMPS)
+    meter, _ = opened(HwMon(chip="ina226"))
+    assert some(meter).amps == pytest.approx(-AMPS, rel=1e-3)
+
+
+def test_a_current_beyond_the_shunts_range_is_counted(root: Path, opened: Opened) -> None:
+    flow = sensor_trees.ina226(root)
+    flow.show(VOLTS, 0.8192)
+    meter, facts = opened(HwMon(chip="ina226"))
+    samples = some(meter)
+    assert facts.full_scale_a == pytest.approx(0.8192)
+    assert samples.saturated == samples.time_s.size > 0
+
+
+def test_each_conversion_is_kept_once_and_its_time_is_when_it_ended(root: Path, opened: Opened) -> None:
+    flow, every_s = sensor_trees.ina226(root), 0.2
+    flow.sensor.put(update_interval=200)
+    meter, facts = opened(HwMon(chip="ina226"))
+    flow.vary(lambda number: 0.2 + 0.01 * (number % 40), every_s=every_s)
+    end, seen, dropped = monotonic() + 3.0, list[tuple[float, float]](), 0
+    while monotonic() < end:
+        samples = meter.read(deadline_s=SOON)
+        seen += zip(samples.time_s, samples.amps, strict=True)
+        dropped += samples.dropped
+    flow.stop()
+    assert facts.drops_detectable and facts.period_s == pytest.approx(every_s)
+    values = [round(float(value), 2) for value, _ in groupby(amps for _, amps in seen)]
+    converted = [round(amps, 2) for _, amps in flow.conversions]
+    first = values.index(converted[0])
+    if not dropped:
+        assert values[first:] == converted[: len(values) - first]
+    stamps = {round(float(amps), 2): time_s for time_s, amps in reversed(seen)}
+    late = [stamps[round(amps, 2)] - time_s for time_s, amps in flow.conversions[1:] if round(amps, 2) in stamps]
+    assert len(late) > 5 and 0 <= float(np.median(late)) < every_s / 2
+
+
+def test_a_reader_that_was_stopped_counts_what_it_missed(root: Path, opened: Opened) -> None:
+    sensor_trees.ina226(root)
+    meter, _ = opened(HwMon(chip="ina226"))
+    some(meter)
+    (pid,) = descendants(os.getpid())
+    os.kill(pid, signal.SIGSTOP)
+    sleep(0.5)
+    os.kill(pid, signal.SIGCONT)
+    end, dropped = monotonic() + SOON, 0
+    while dropped < 10 and monotonic() < end:
+        dropped += meter.read(deadline_s=SOON).dropped
+    assert dropped >= 10  # half a second of conversions of 35 ms
+
+
+def test_a_sensor_too_quick_to_be_read_claims_to_miss_nothing(root: Path, opened: Opened) -> None:
+    sensor_trees.ina219(root)
+    _, facts = opened(HwMon(chip="ina219"))
+    assert not facts.drops_detectable
+    assert facts.period_s >= 0.005
+
+
+@pytest.mark.parametrize("name", ["shunt_resistor", "update_interval"])
+def test_a_sensor_that_lost_its_settings_is_told(name: str, root: Path, opened: Opened) -> None:
+    flow = sensor_trees.ina226(root)
+    meter, _ = opened(HwMon(chip="ina226"))
+    some(meter)
+    flow.sensor.put(**{name: 77})
+    end, resets = monotonic() + SOON, 0
+    while not resets and monotonic() < end:
+        resets += meter.read(deadline_s=SOON).resets
+    assert resets == 1
+
+
+def test_a_sensor_that_is_unplugged_is_told_soon(root: Path, opened: Opened) -> None:
+    sensor_trees.ina226(root)
+    meter, _ = opened(HwMon(chip="ina226"))
+    some(meter)
+    shutil.rmtree(root)
+    end = monotonic() + SOON
+    with pytest.raises(DeviceUnreachable, match=r"cannot read its power sensor any more: .*power1_input: No such file") as caught:
+        while monotonic() < end:
+            meter.read(deadline_s=SOON)
+    assert "wires" in caught.value.todo
+
+
+class TestFinding:
+    def test_a_sensor_that_is_not_there_is_told_with_those_that_are(self, root: Path, opened: Opened) -> None:
+        sensor_trees.ina219(root)
+        with pytest.raises(MeterMissing, match=r"no sensor ina226 among its hwmon devices; there is ina219 \(1-0040\)") as caught:
+            opened(HwMon(chip="ina226"))
+        assert "docs/power_wiring.md" in caught.value.todo and "address pads" in caught.value.cause
+
+    def test_where_there_is_none_at_all_it_says_so(self, opened: Opened) -> None:
+        with pytest.raises(MeterMissing, match="there is none at all"):
+            opened(Iio(chip="ina226"))
+
+    @pytest.mark.parametrize(("release", "cause"), [("6.1.0-rpi7-rpi-v8", "6.13"), ("6.13.1", "not wired")])
+    def test_a_kernel_older_than_the_driver_is_named(self, root: Path, release: str, cause: str) -> None:
+        with closing(feed(root)) as far:
+            far.open()
+            far.release = release
+            with pytest.raises(MeterMissing) as caught:
+                HwMon(chip="ina260").plan(far)
+        assert cause in caught.value.cause
+
+    def test_of_two_of_a_kind_the_address_the_bus_or_the_label_tells(self, root: Path, opened: Opened) -> None:
+        for index, (address, bus) in enumerate([(0x40, 1), (0x41, 1), (0x40, 3)]):
+            flow = sensor_trees.ina226(root, index=index, address=address, bus=bus)
+            flow.sensor.put(label=f"rail {index}")
+        with pytest.raises(MeterMissing, match="3 sensors ina226: 1-0040, 1-0041, 3-0040"):
+            opened(HwMon(chip="ina226"))
+        with pytest.raises(MeterMissing, match=r"3 sensors|2 sensors"):
+            opened(HwMon(chip="ina226", address=0x40))
+        for settings in (
+            HwMon(chip="ina226", address=0x40, bus=3),
+            HwMon(chip="ina226", bus=3),
+            HwMon(chip="ina226", label="rail 2"),
+        ):
+            _, facts = opened(settings)
+            assert facts.serial == "3-0040 at meterhost"
+        with pytest.raises(MeterMissing, match="no ina226 at the address"):
+            opened(HwMon(chip="ina226", address=0x44))
+
+    def test_another_chip_under_the_name_is_told_by_what_it_lacks(self, root: Path, opened: Opened) -> None:
+        Sensor(root, "hwmon", 0, "ina226").put(temp1_input=40_000)
+        with pytest.raises(MeterMissing, match=r"no file .*in1_input") as caught:
+            opened(HwMon(chip="ina226", shunt_ohm=0.1))
+        assert "another driver" in caught.value.cause
+
+    def test_a_file_that_cannot_be_read_is_told_with_the_reason(self, root: Path, opened: Opened) -> None:
+        flow = sensor_trees.ina226(root)
+        (flow.sensor.folder / "in1_input").unlink()
+        (flow.sensor.folder / "in1_input").symlink_to("/proc/self/mem")  # like a sensor that does not answer on its bus
+        with pytest.raises(MeterMissing, match=r"cannot read the sensor: .*in1_input: Input/output error"):
+            opened(HwMon(chip="ina226"))
+
+    def test_a_user_who_may_not_read_it_is_told_so(self, root: Path, opened: Opened, tmp_path: Path) -> None:
+        python = tmp_path / "python-without-rights"  # else root reads whatever its mode says
+        rights = "-dac_override,-dac_read_search"
+        without = f"exec setpriv --bounding-set={rights} --inh-caps={rights} " if os.geteuid() == 0 else "exec "
+        python.write_text(f'#!/bin/sh\n{without}{sys.executable} "$@"\n')
+        python.chmod(0o755)
+        flow = sensor_trees.ina226(root)
+        (flow.sensor.folder / "in1_input").chmod(0)
+        with pytest.raises(MeterMissing, match=r"in1_input: Permission denied") as caught:
+            opened(HwMon(chip="ina226"), python=str(python))
+        assert "may not read it" in caught.value.cause
+
+    def test_a_board_without_supply_has_no_power_to_measure(self, root: Path, opened: Opened) -> None:
+        flow = sensor_trees.ina226(root)
+        flow.show(0.0, 0.0)
+        with pytest.raises(MeterMissing, match=r"sees 0\.00 V") as caught:
+            opened(HwMon(chip="ina226"))
+        assert "VBUS" in caught.value.cause
+
+    def test_a_kernel_that_does_not_tell_the_shunt_leaves_it_to_the_inventory(self, root: Path, opened: Opened) -> None:
+        sensor_trees.ina238(root)
+        with pytest.raises(MeterMissing, match="does not tell with which shunt") as caught:
+            opened(HwMon(chip="ina238"))
+        assert "shunt_ohm" in caught.value.todo
+
+
+class TestWhere:
+    def test_a_sensor_is_never_read_on_the_board_itself_unless_that_is_known(self, root: Path) -> None:
+        here = Site(board="pc", is_here=True, reach=lambda name: LocalTransport())
+        with pytest.raises(InventoryError, match="read on the board itself") as caught:
+            HwMon(chip="ina226").connect(here)
+        assert "self_measured" in caught.value.todo
+        there = Site(board="pi4", is_here=False, reach=lambda name: LocalTransport())
+        with pytest.raises(InventoryError, match="read on the board itself"):
+            HwMon(chip="ina226", via="pi4").connect(there)
+        HwMon(chip="ina226", via="meterhost").connect(there)
+        HwMon(chip="ina226").connect(there)
+
+    def test_a_board_that_measures_itself_says_so(self, root: Path) -> None:
+        sensor_trees.ina226(root)
+        settings = HwMon(chip="ina226", self_measured=True)
+        with closing(SensorMeter(feed(root), settings.plan, self_measured=settings.self_measured)) as meter:
+            assert meter.open().self_measured
+
+    def test_a_machine_that_is_not_in_the_inventory_is_a_mistake_there(self) -> None:
+        power = HwMon(chip="ina226", via="meterhots")
+        board = DeviceEntry(name="pi4", board="linux", target="pi", transport=FakeLink(), power=power)
+        other = DeviceEntry(name="meterhost", board="linux", target="pi", transport=LocalLink())
+        with pytest.raises(InventoryError, match=r'no device "meterhots".* Perhaps you meant "meterhost"'):
+            connect_meter(board, {"pi4": board, "meterhost": other})
+
+    def test_sensors_are_read_beside_a_session_and_beside_each_other(self, root: Path, opened: Opened) -> None:
+        for index, address in enumerate((0x40, 0x41)):
+            sensor_trees.ina226(root, index=index, address=address)
+        with closing(LinuxBoard("pc", LocalTransport())) as board:
+            board.open()
+            meters = [opened(HwMon(chip="ina226", address=address))[0] for address in (0x40, 0x41)]
+            assert all(some(meter).time_s.size for meter in meters)
+            assert board.identify().name == "pc"
+
+    def test_nothing_is_left_running_when_it_is_closed_and_that_may_be_done_twice(self, root: Path, opened: Opened) -> None:
+        sensor_trees.ina226(root)
+        meter, _ = opened(HwMon(chip="ina226"))
+        assert descendants(os.getpid())
+        meter.close()
+        meter.close()
+        assert not descendants(os.getpid())
+        with pytest.raises(DeviceUnreachable, match="not open"):
+            meter.read(deadline_s=1.0)
+
+    def test_the_time_of_a_machine_with_another_clock_is_mapped_to_this_ones(
+        self, root: Path, opened: Opened, tmp_path: Path
+    ) -> None:
+        ahead = tmp_path / "python-ahead"
+        ahead.write_text(f'#!/bin/sh\nexec unshare -T --monotonic 5000 --fork --kill-child {sys.executable} "$@"\n')
+        ahead.chmod(0o755)
+        if subprocess.run([ahead, "-c", ""], capture_output=True, check=False).returncode:
+            pytest.skip("no time namespaces here: they take root, Linux 5.6 and util-linux 2.36")
+        flow = sensor_trees.ina226(root)
+        meter, facts = opened(HwMon(chip="ina226"), python=str(ahead))
+        flow.show(VOLTS, 0.3)
+        changed_s, end, first_s = monotonic(), monotonic() + SOON, 0.0
+        while not first_s and monotonic() < end:
+            samples = meter.read(deadline_s=SOON)
+            first_s = next((float(time_s) for time_s, amps in zip(samples.time_s, samples.amps, strict=True) if amps < 0.4), 0.0)
+            assert (np.diff(samples.time_s) > 0).all()
+        assert changed_s - 0.05 < first_s < monotonic()
+        _, own = opened(HwMon(chip="ina226"))
+        assert facts.jitter_s >= own.jitter_s
