@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
@@ -10,12 +10,16 @@ from edgepipe.devices.boards.mcu import LineTransport
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
+from edgepipe.devices.power.feed import Site
+from edgepipe.devices.power.meter import PowerMeter
 from edgepipe.devices.protocols import Board, Deployable, Transport
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial import NetworkTransport, SerialTransport
+from edgepipe.devices.work import Workable
+from edgepipe.documents import suggestion
 from edgepipe.errors import InventoryError, UsageError
 from edgepipe.places import cache_dir
 
@@ -38,11 +42,44 @@ def connect_deployable(entry: DeviceEntry) -> Deployable:
     return DEPLOYABLE[entry.board](entry)
 
 
+def connect_meter(entry: DeviceEntry, devices: Mapping[str, DeviceEntry]) -> PowerMeter:
+    """Return the power meter of a board, not yet opened; it may hang off one of the other `devices`. Raises UsageError."""
+    power = entry.power
+    if power is None:
+        todo = "Write power: {meter: …} into its entry in the inventory; docs/power.md has every meter."
+        raise UsageError(f"{entry.name} has no power meter", todo=todo)
+    is_here = isinstance(entry.transport, LocalLink)
+    return power.connect(Site(board=entry.name, is_here=is_here, reach=lambda name: _reach(entry, name, devices)))
+
+
+def _reach(entry: DeviceEntry, name: str | None, devices: Mapping[str, DeviceEntry]) -> Transport:
+    """Return the way to a device of the inventory that is Linux, None: to this machine."""
+    if name is None:
+        return LocalTransport()
+    other = entry if name == entry.name else devices.get(name)
+    if other is None:
+        raise InventoryError(
+            f'{entry.name}: there is no device "{name}" to read its power meter on.{suggestion(name, list(devices))}'
+        )
+    if not isinstance(other.transport, LocalLink | SshLink):
+        raise InventoryError(f"{entry.name}: a power meter cannot be read on {name}, which is not reached over SSH")
+    return TRANSPORTS[other.transport.kind](other)
+
+
 def _check_way(entry: DeviceEntry) -> None:
     is_line = entry.board == "mcu"
     ways: Iterable[str] = LINES if is_line else TRANSPORTS
     if entry.transport.kind not in ways:
         raise _unknown(entry, "serial line" if is_line else "transport", entry.transport.kind, ways)
+
+
+def connect_workable(entry: DeviceEntry) -> Workable:
+    """Return a board that a power meter can be held against, not yet opened. Raises UsageError for one that runs no long loops."""
+    if entry.protocol != "edgepipe":
+        raise UsageError(f"{entry.name} speaks MLPerf Tiny's text protocol, in which edgepipe does not measure energy")
+    if entry.board not in WORKABLE or entry.transport.kind not in (LINES if entry.board == "mcu" else TRANSPORTS):
+        raise UsageError(f"{entry.name} cannot run a model in long loops, which a power meter needs")
+    return WORKABLE[entry.board](entry)
 
 
 def _unknown(entry: DeviceEntry, what: str, word: str, known: Iterable[str]) -> InventoryError:
@@ -96,16 +133,12 @@ def _serial(entry: DeviceEntry) -> LineTransport:
 
 def _mcu(entry: DeviceEntry) -> DeployableMcu:
     line = LINES[entry.transport.kind](entry)
-    return DeployableMcu(entry.name, line, emulated=_is_emulated(entry), board_id=entry.board_id)
+    return DeployableMcu(entry.name, line, emulated=entry.is_virtual, board_id=entry.board_id)
 
 
 def _mlperf_tiny(entry: DeviceEntry) -> MlperfTinyBoard:
     line = LINES[entry.transport.kind](entry)
-    return MlperfTinyBoard(entry.name, line, emulated=_is_emulated(entry), board_id=entry.board_id)
-
-
-def _is_emulated(entry: DeviceEntry) -> bool:
-    return entry.is_virtual or isinstance(entry.transport, QemuLink)
+    return MlperfTinyBoard(entry.name, line, emulated=entry.is_virtual, board_id=entry.board_id)
 
 
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
@@ -125,3 +158,5 @@ BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
 }
 # Not "fake": a board in memory keeps what it is given no longer than the command lives.
 DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux, "coral": _linux, "mcu": _mcu}
+# Not "fake" either: it draws no power, and has no loops to run.
+WORKABLE: dict[str, Callable[[DeviceEntry], Workable]] = {"linux": _linux, "coral": _linux, "mcu": _mcu}

@@ -26,6 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+GpioLine = Annotated[int, Field(ge=0, le=1023)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 LineUrl = Annotated[str, Field(pattern=r"^(socket|rfc2217)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
 
@@ -117,7 +118,7 @@ class DeviceEntry:
 
     `hardware` is the kind of a microcontroller's board, `board_id` its serial number and kind as its firmware tells them: another
     board is refused. `flash` is what writes its flash, `protocol` what it speaks: with MLPerf Tiny's, whoever's firmware it runs.
-    `power` is the meter that its current flows through.
+    `power` is the meter that its current flows through, `marker_gpio` the line of a Linux board's GPIO that is wired to that.
     """
 
     name: str
@@ -129,6 +130,7 @@ class DeviceEntry:
     board_id: Text | None = None
     protocol: Literal["edgepipe", "mlperf-tiny"] = "edgepipe"
     power: PowerEntry | None = None
+    marker_gpio: GpioLine | None = None
     flash: FlashEntry | None = None
     signing: SigningEntry | None = None
     emulated: bool = False
@@ -139,7 +141,7 @@ class DeviceEntry:
     @property
     def is_virtual(self) -> bool:
         """Whether no hardware stands behind it, so that its figures are never taken for measured ones."""
-        return self.emulated or isinstance(self.transport, FakeLink)
+        return self.emulated or isinstance(self.transport, FakeLink | QemuLink)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,10 +46,14 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a board did, in order; `marked`: it raised a line around each window."""
+    """What a board did, in order.
+
+    `marked`: it raised a line around each window; `logged`: it noted the times itself, and they were mapped from its own clock.
+    """
 
     stretches: tuple[Stretch, ...]
     marked: bool = False
+    logged: bool = False
 
 
 class Workable(Board, Protocol):

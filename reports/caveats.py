@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgepipe.records import CompressionRecord, RunRecord
-from edgepipe.reports import ledger, summary, words
+from edgepipe.reports import energy, ledger, summary, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,5 +78,22 @@ def _of_runs(runs: Sequence[RunRecord]) -> Iterator[Caveat]:
     if any(summary.of(run).peak_memory_bytes is not None for run in timed):
         text = "Peak memory is that of the whole process: interpreter and runtime libraries included, not the model alone."
         yield Caveat(about="Memory", text=text)
-    if not any(run.energy for run in runs):
+    yield from _of_energy(runs)
+
+
+def _of_energy(runs: Sequence[RunRecord]) -> Iterator[Caveat]:
+    metered = [run for run in runs if run.energy]
+    if not metered:
         yield Caveat(about="Energy", text="Not measured: no power meter took part.")
+    if any(run.energy and run.energy.energy_uj is not None and not energy.is_real(run) for run in metered):
+        text = "Marked energies are simulated or of an emulated board: they show how the figures come about, and are none."
+        yield Caveat(about="Energy", text=text)
+    visible = energy.smallest_change(metered)
+    if visible:
+        listed = ", ".join(f"{words.percent(change)} for {run.artefact_name} on {run.device.name}" for run, change in visible)
+        yield Caveat(
+            about="Smallest visible change of energy", text=f"With the same meter, another figure must differ by {listed}."
+        )
+    if any(run.energy and run.energy.self_measured for run in metered):
+        text = "A sensor that is read on the board under test adds that reading to what it measures."
+        yield Caveat(about="Self-measured energy", text=text)

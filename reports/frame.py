@@ -57,6 +57,9 @@ _RUN_COLUMNS: dict[str, Callable[[RunRecord], Cell]] = {
     "host_arena_bytes": lambda run: run.memory.host_arena_bytes if run.memory else None,
     "energy_uj": lambda run: run.energy.energy_uj if run.energy else None,
     "energy_uncertainty_uj_k2": lambda run: run.energy.uncertainty_uj_k2 if run.energy else None,
+    "energy_dynamic_uj": lambda run: run.energy.dynamic_uj if run.energy else None,
+    "energy_simulated": lambda run: run.energy.simulated or run.device.emulated if run.energy else None,
+    "energy_sync_class": lambda run: str(run.energy.sync_class) if run.energy else None,
     "energy_method": lambda run: run.energy.method if run.energy else None,
 }
 

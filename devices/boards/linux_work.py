@@ -38,7 +38,8 @@ def work_on(
         raise _failure(name, said)
     clock = ClockMap(before=before, after=exchange(read_ns))
     try:
-        return Work(stretches=tuple(_stretch(one, clock) for one in result["stretches"]), marked=bool(result["marked"]))
+        stretches = tuple(_stretch(one, clock) for one in result["stretches"])
+        return Work(stretches=stretches, marked=bool(result["marked"]), logged=True)
     except (KeyError, TypeError, ValueError) as exc:
         raise InfrastructureError(f"{name} said something of its loops that is none", cause="an agent of another version") from exc
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings, Samples
 from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.errors import DataError, DeviceUnreachable, MeterMissing
@@ -28,7 +29,7 @@ class Replay(MeterSettings):
     file: Annotated[str, Field(min_length=1)]
     repeat: bool = False
 
-    def connect(self) -> ReplayMeter:
+    def connect(self, site: Site) -> ReplayMeter:
         """Return the meter, which opens the file when it is opened."""
         return ReplayMeter(self)
 

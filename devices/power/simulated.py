@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
+from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, Positive, Samples
 from edgepipe.errors import DeviceUnreachable
 
@@ -64,7 +65,7 @@ class Simulated(MeterSettings):
     reset_after_s: Positive | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
-    def connect(self) -> SimulatedMeter:
+    def connect(self, site: Site) -> SimulatedMeter:
         """Return the meter, by the wall clock."""
         return SimulatedMeter(self)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edgepipe.records import CompressionRecord, LedgerRow, RunRecord
-from edgepipe.reports import chip, ledger, summary, words
+from edgepipe.reports import chip, energy, ledger, summary, words
 from edgepipe.reports.caveats import caveats
-from edgepipe.reports.render import charts, chips, curves, layers
+from edgepipe.reports.render import charts, chips, curves, layers, traces
 from edgepipe.version import VERSION
 
 FOLDER = Path(__file__).parent
@@ -26,7 +26,16 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
         loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.globals.update(
-        words=words, charts=charts, chip=chip, chips=chips, curves=curves, layers=layers, ledger=ledger, summary=summary
+        words=words,
+        charts=charts,
+        chip=chip,
+        chips=chips,
+        curves=curves,
+        energies=energy,
+        layers=layers,
+        ledger=ledger,
+        summary=summary,
+        traces=traces,
     )
     runs = ledger.named(runs, compressions)
     records: tuple[CompressionRecord | RunRecord, ...] = (*compressions, *runs)
@@ -39,6 +48,7 @@ def html_report(compressions: Sequence[CompressionRecord], runs: Sequence[RunRec
         runs=timed,
         answers=[run for run in runs if run.accuracy],
         ridges=[(run, chart) for run in timed if (chart := charts.distribution(run))][:MOST_RIDGES],
+        metered=[run for run in timed if run.energy],
         counted=[run for run in timed if chip.steps(run) or chip.rooms(run)][:MOST_CHIPS],
         caveats=caveats(compressions, runs),
         versions=_versions(compressions, runs),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from edgepipe.records import CompressionRecord, RunRecord, Verdict
-from edgepipe.reports import chip, ledger, summary, words
+from edgepipe.reports import chip, energy, ledger, summary, words
 
 GATE_WORDS = {Verdict.PASS: "✓ passed", Verdict.REGRESSED: "✗ **missed**"}
 
@@ -85,15 +85,16 @@ def _runs(runs: Sequence[RunRecord]) -> str:
             )
         )
     shares = [f"{escape(run.artefact_name)}: {share}" for run in runs if (share := summary.edge_tpu_words(run))]
-    shares += [f"{escape(run.artefact_name)} on {escape(run.device.name)}: {escape(line)}" for run in runs for line in _chip(run)]
+    shares += [f"{escape(run.artefact_name)} on {escape(run.device.name)}: {escape(line)}" for run in runs for line in _more(run)]
     answers = [escape(told) for run in runs if (told := summary.accuracy_words(run))]
     lines = [table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)] if timed else []
     return "\n\n".join([*lines, *dict.fromkeys(shares), *answers])
 
 
-def _chip(run: RunRecord) -> list[str]:
+def _more(run: RunRecord) -> list[str]:
     slowest = chip.slowest_words(run)
-    return [*chip.lines(run), *([slowest] if slowest else [])]
+    joules = energy.line(run)
+    return [*chip.lines(run), *([slowest] if slowest else []), *([joules] if joules else [])]
 
 
 def _time(run: RunRecord, time: str) -> str:

@@ -43,6 +43,10 @@ def bench(
             rich_help_panel=CONDITIONS,
         ),
     ] = False,
+    power: Annotated[
+        bool,
+        typer.Option("--power", help="Measure the energy of an inference too, with the board's power meter: 70 seconds more."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -62,8 +66,11 @@ def bench(
       edgepipe bench model.tflite --device pi4 --affinity 2-3 --threads 2 --cool-below 55
 
       edgepipe bench model_edgetpu.tflite --device coral --keep-governor
+
+      edgepipe bench model.tflite --device pi4 --power
     """
     from edgepipe.devices.protocols import Conditions
+    from edgepipe.devices.work import WorkRequest
     from edgepipe.workflows.bench import bench as run
 
     options, keeper = run_options(runtime, delegate, threads, affinity), Keeper()
@@ -76,6 +83,7 @@ def bench(
             blocks=blocks,
             options=options,
             conditions=conditions,
+            power=WorkRequest() if power else None,
             keep=keeper,
             emit=emit,
         )

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.connect import connect_workable
+from edgepipe.devices.inventory import DeviceEntry, Inventory, load_inventory
+from edgepipe.devices.metering import Metering
 from edgepipe.devices.protocols import Conditions, RunOptions
 from edgepipe.devices.selector import select
 from edgepipe.devices.session import Session, failed, unidentified, unpinned
 from edgepipe.devices.stopping import Stop
+from edgepipe.devices.work import WorkRequest
 from edgepipe.errors import InfrastructureError, ModelRejected, UsageError
 from edgepipe.events import Emit, Note
 from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.export.arena import find_arena, has_tflm
 from edgepipe.pipeline.inspect.edgetpu_share import mac_share
 from edgepipe.pipeline.inspect.flatbuffer import read_model
+from edgepipe.places import results_dir
 from edgepipe.records import MemoryUse, RunOutcome, RunRecord
 from edgepipe.workflows.placing import place
 from edgepipe.workflows.preflight import fits
-from edgepipe.workflows.side_by_side import drop, line, side_by_side
+from edgepipe.workflows.side_by_side import Line, drop, line, side_by_side
 
 
 def bench(
@@ -31,14 +35,16 @@ def bench(
     blocks: int | None = None,
     options: RunOptions = RunOptions(),
     conditions: Conditions = Conditions(),
+    power: WorkRequest | None = None,
     keep: Callable[[RunRecord], None] = drop,
     emit: Emit,
 ) -> tuple[RunRecord, ...]:
     """Return one record for each board that the selector `device` means, in the inventory's order; several run side by side.
 
-    `blocks` None takes the inventory's default. `keep` is given each record as soon as it is there. A board that cannot be reached
-    costs its own record only: its outcome is `infra`. Raises UsageError (ModelFileError, InventoryError, UnsupportedModel) before
-    any board is touched; Interrupted and Terminated after every board was let go of.
+    `blocks` None takes the inventory's default. With `power`, each board's meter measures its energy too, in the loops that are
+    asked for; what goes wrong with that leaves the latency as it is. `keep` is given each record as soon as it is there. A board
+    that cannot be reached costs its own record only: its outcome is `infra`. Raises UsageError (ModelFileError, InventoryError,
+    UnsupportedModel) before any board is touched; Interrupted and Terminated after every board was let go of.
     """
     _, facts = read_model(model)
     farm = load_inventory(inventory)
@@ -53,6 +59,8 @@ def bench(
         options=place(model.name, facts, entries, options),
         conditions=conditions,
         tpu_mac_share=mac_share(model, facts),
+        meters=_meters(farm, entries) if power else {},
+        power=power,
         emit=emit,
     )
     return side_by_side(entries, task.run, words=became, keep=keep, emit=emit)
@@ -68,6 +76,8 @@ class _Task:
     options: RunOptions
     conditions: Conditions
     tpu_mac_share: float | None
+    meters: Mapping[str, Metering]
+    power: WorkRequest | None
     emit: Emit
 
     def run(self, entry: DeviceEntry, stop: Stop) -> RunRecord:
@@ -75,10 +85,7 @@ class _Task:
         model, facts, options = self.model, self.facts, self.options
         with line(self.emit, f"bench {model.name} on {entry.name}", self.blocks, "blocks") as shown:
             try:
-                with Session(entry, stop=stop, fits=fits(model, facts, entry)) as session:
-                    record = session.bench(
-                        model, facts, blocks=self.blocks, options=options, conditions=self.conditions, advance=shown
-                    )
+                record = self._measured(entry, stop, shown)
             except InfrastructureError as exc:
                 record = failed("bench", unidentified(entry), model, facts, options, exc)
             shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
@@ -86,6 +93,27 @@ class _Task:
             for words in filter(None, (unsteady, unpinned(entry, record.device))):
                 self.emit(Note(text=words, warning=True))
             return replace(record, tpu_mac_share=self.tpu_mac_share, memory=self._memory(record))
+
+    def _measured(self, entry: DeviceEntry, stop: Stop, shown: Line) -> RunRecord:
+        """Open the board, behind its meter where there is one, and measure."""
+        check = fits(self.model, self.facts, entry)
+        if self.power is None:
+            with Session(entry, stop=stop, fits=check) as session:
+                return self._benched(session, shown)
+        board = connect_workable(entry)
+        with self.meters[entry.name] as meter, Session(entry, board=board, stop=stop, fits=check) as session:
+            record = self._benched(session, shown)
+            if record.outcome is not RunOutcome.OK:
+                return record
+            shown(self.blocks, "measuring its energy")
+            request = replace(self.power, options=self.options)
+            trace = results_dir() / "traces" / f"{record.id}.trace"
+            return replace(record, energy=meter.measure(board, self.facts.sha256, request, trace))
+
+    def _benched(self, session: Session, shown: Line) -> RunRecord:
+        return session.bench(
+            self.model, self.facts, blocks=self.blocks, options=self.options, conditions=self.conditions, advance=shown
+        )
 
     def _memory(self, record: RunRecord) -> MemoryUse | None:
         """Return a microcontroller's memory with what TFLite Micro takes of this machine's, where that is installed."""
@@ -95,6 +123,20 @@ class _Task:
             return replace(record.memory, host_arena_bytes=find_arena(self.model).smallest_bytes)
         except ModelRejected:  # the board's engine is another one, and takes it
             return record.memory
+
+
+def _meters(farm: Inventory, entries: Sequence[DeviceEntry]) -> dict[str, Metering]:
+    """Return the meter of each board. Raises UsageError with every board that has none, or cannot be measured with it."""
+    meters, problems = dict[str, Metering](), list[str]()
+    for entry in entries:
+        try:
+            connect_workable(entry)
+            meters[entry.name] = Metering(entry, farm.devices)
+        except UsageError as exc:
+            problems.append(f"{exc.what}. {exc.todo}")
+    if problems:
+        raise UsageError("not every board's energy can be measured, and none was", problems=problems, todo="Leave --power out.")
+    return meters
 
 
 def _unsteady(record: RunRecord) -> str:
