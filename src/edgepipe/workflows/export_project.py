@@ -130,7 +130,8 @@ def _toolchain(port: FirmwarePort, engine: Engine) -> Toolchain:
 
 
 def _library() -> Library:
-    flags = tuple(flag for flag in firmware_tflm.FLAGS if flag != "-Werror")  # other compilers warn of other things
+    ours = ("-O2", "-Werror")  # the Makefile has its own; other compilers warn of other things
+    flags = ("$(OPTIMISE)", *(flag for flag in firmware_tflm.FLAGS if flag not in ours))
     headers = tuple(str(place) for place in firmware_tflm.HEADERS)
     return Library(archive=firmware_tflm.ARCHIVE, flags=(*flags, firmware_tflm.DEFINED), headers=headers)
 
