@@ -49,6 +49,8 @@ PARTS = (
     "emulated_cores",
     "emulated_random",
     "standalone_c",
+    "synthetic_energy",
+    "published_energy",
 )
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import erf, exp, lgamma, pi, sqrt
+from math import erf, exp, lgamma, log, pi, sqrt
 
 from edgepipe.devices.power.meter import MeterFacts
 from edgepipe.devices.power.windows import FEWEST_WINDOWS, Window
@@ -77,12 +77,12 @@ def median_factor(count: int) -> float:
     Statistics, 2.1); its variance is integrated here. An even number counts as the odd one below it, which errs on the safe side.
     """
     half = (count - 1) // 2
-    scale = exp(lgamma(2 * half + 2) - 2 * lgamma(half + 1))
+    scale = exp(lgamma(2 * half + 2) - 2 * lgamma(half + 1) - half * log(4))
     step = 16 / STEPS
     variance = 0.0
     for index in range(STEPS + 1):
         x = -8 + index * step
         below = (1 + erf(x / sqrt(2))) / 2
-        density = scale * (below * (1 - below)) ** half * exp(-x * x / 2) / sqrt(2 * pi)
+        density = scale * (4 * below * (1 - below)) ** half * exp(-x * x / 2) / sqrt(2 * pi)
         variance += x * x * density * step
     return sqrt(variance * (2 * half + 1))

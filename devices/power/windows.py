@@ -171,8 +171,8 @@ def _by_marker(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: I
     pulses = list(islice(_pulses(trace, idle.before.start_s, idle.after.end_s), MOST_PULSES))
     windows, missing = list[Window](), 0
     for stamp in stamps:
-        own = [pulse for pulse in pulses if pulse.start_s < stamp.end_s and pulse.end_s > stamp.start_s]
-        pulses = [pulse for pulse in pulses if pulse not in own]
+        own = [pulse for pulse in pulses if _overlap(pulse, stamp)]
+        pulses = [pulse for pulse in pulses if not _overlap(pulse, stamp)]
         tolerance_s = PULSE_TOLERANCE * stamp.seconds + 5 * sqrt(2) * stamp.uncertainty_s
         if len(own) == 1 and abs(own[0].seconds - stamp.seconds) <= tolerance_s:
             pulse = own[0]
@@ -181,6 +181,10 @@ def _by_marker(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: I
         else:
             missing += max(1, 2 * abs(len(own) - 1))
     return tuple(windows), missing + 2 * len(pulses)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start_s < other.end_s and one.end_s > other.start_s
 
 
 def _pulses(trace: Trace, start_s: float, end_s: float) -> Iterator[Span]:
