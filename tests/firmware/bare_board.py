@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Kind(StrEnum):
 
     NOTHING = "NOTHING"  # the program without a model
     INTERPRETER = "INTERPRETER"  # the engine with the .tflite in flash
+    TRIMMED = "TRIMMED"  # the same with no other operators than the model's
     STANDALONE = "STANDALONE"  # exported C
 
 
@@ -52,7 +54,16 @@ def run(kind: Kind, model: bytes, rows: Sequence[npt.NDArray[np.int8]], output_b
     port = PORTS[machine]
     places = [FIRMWARE / "port" / part for part in port.folders]
     elf = folder / "bare.elf"
-    command = [port.compiler, *FLAGS, *port.flags, f"-D{kind}", f"-I{FIRMWARE}", f"-I{folder}", f"-I{folder / 'net'}"]
+    command = [
+        port.compiler,
+        *FLAGS,
+        *port.flags,
+        f"-D{kind}",
+        f"-I{FIRMWARE}",
+        f"-I{FIRMWARE / 'engine'}",
+        f"-I{folder}",
+        f"-I{folder / 'net'}",
+    ]
     parts = [MAIN, *sources, *(path for place in places for path in sorted(place.glob("*.c")))]
     script = f"-T{FIRMWARE / 'port' / 'cortex_m' / 'memory.ld'}"
     built = subprocess.run([*command, script, *map(str, parts), "-o", str(elf)], capture_output=True, text=True, check=False)
@@ -66,15 +77,25 @@ def run(kind: Kind, model: bytes, rows: Sequence[npt.NDArray[np.int8]], output_b
 def _sources(kind: Kind, model: bytes, folder: Path) -> list[Path]:
     if kind is Kind.STANDALONE:
         return write(model, folder / "net")
-    if kind is Kind.INTERPRETER:
+    if kind in (Kind.INTERPRETER, Kind.TRIMMED):
         plan = plan_of(model).plan
         assert plan is not None
+        table = FIRMWARE / "engine" / "kernels.c"
         numbers = ", ".join(map(str, model))
         (folder / "model.h").write_text(
             f"#define ARENA_BYTES {plan.arena_bytes}u\nstatic const _Alignas(16) uint8_t MODEL[] = {{{numbers}}};\n"
         )
-        return sorted((FIRMWARE / "engine").glob("*.c"))
+        others = [path for path in sorted((FIRMWARE / "engine").glob("*.c")) if path != table]
+        return [*others, table if kind is Kind.INTERPRETER else _trimmed(table, {step.kernel for step in plan.steps}, folder)]
     return []
+
+
+def _trimmed(table: Path, kernels: set[str], folder: Path) -> Path:
+    """Write the table of operators with these only."""
+    listed = "".join(f"    &{kernel},\n" for kernel in sorted(kernels))
+    path = folder / table.name
+    path.write_text(re.sub(r"(?<=kernels\[\] = \{\n).*?(?=\};)", listed, table.read_text(), flags=re.DOTALL))
+    return path
 
 
 def _boot(elf: Path, machine: str) -> tuple[list[bytes], list[int]]:

@@ -1,7 +1,7 @@
 /* A program with one model in it and nothing else: answers the rows of rows.h and says how many ticks each took.
  *
- * With STANDALONE the model is exported C, with INTERPRETER the engine loads model.h into an arena; with neither there is no
- * model, which tells what the rest of the program takes.
+ * With STANDALONE the model is exported C, with INTERPRETER or TRIMMED the engine loads model.h into an arena; with none of them
+ * there is no model, which tells what the rest of the program takes.
  */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 
 #if defined(STANDALONE)
 #include "net.h"
-#elif defined(INTERPRETER)
+#elif defined(INTERPRETER) || defined(TRIMMED)
+#define LOADED
 #include "engine/engine.h"
 #include "model.h"
 static _Alignas(16) uint8_t arena[ARENA_BYTES];
@@ -18,7 +19,7 @@ static engine *loaded;
 #endif
 
 static void load(void) {
-#ifdef INTERPRETER
+#ifdef LOADED
     engine_error why;
     const engine_clock none = {NULL, NULL};
     loaded = engine_load(MODEL, sizeof MODEL, arena, sizeof arena, none, &why);
@@ -28,7 +29,7 @@ static void load(void) {
 static void give(const int8_t *row) {
 #if defined(STANDALONE)
     memcpy(net_input(0), row, ROW_BYTES);
-#elif defined(INTERPRETER)
+#elif defined(LOADED)
     memcpy(engine_input(loaded, 0).data, row, ROW_BYTES);
 #else
     (void)row;
@@ -38,7 +39,7 @@ static void give(const int8_t *row) {
 static void invoke(void) {
 #if defined(STANDALONE)
     net_invoke();
-#elif defined(INTERPRETER)
+#elif defined(LOADED)
     engine_invoke(loaded);
 #endif
 }
@@ -46,7 +47,7 @@ static void invoke(void) {
 static const uint8_t *output(void) {
 #if defined(STANDALONE)
     return (const uint8_t *)net_output(0);
-#elif defined(INTERPRETER)
+#elif defined(LOADED)
     return engine_output(loaded, 0).data;
 #else
     return (const uint8_t *)ROWS_OF_INPUTS[0];
