@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.errors import DataError, InfrastructureError, UnsupportedModel
 from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.dataset import Array, Dataset
 from edgepipe.pipeline.data.meaning import Meaning, classes, meaning
@@ -68,10 +68,10 @@ def score(answers: Iterable[Sequence[bytes]], dataset: Dataset, facts: ModelFact
 
     Classes are numbers or one-hot; with several labels a sample, each over a threshold of its own, all must be right, as
     scikit-learn's `accuracy_score` has it. Raises DataError where the labels do not fit the output, UnsupportedModel for a model
-    with several.
+    with several, InfrastructureError for answers of another size than the output, which would be judged as something else.
     """
     port, labels, kind = _judged(dataset, facts)
-    outputs = (decode(answer[0], port) for answer in answers)
+    outputs = (_whole(decode(answer[0], port), port) for answer in answers)
     if kind is Meaning.NUMBERS:
         errors = [float(np.mean((output - np.ravel(label)) ** 2)) for output, label in zip(outputs, labels, strict=True)]
         return Accuracy(metric="mse", value=float(np.mean(errors)), samples=len(errors), data_sha256=dataset.sha256)
@@ -111,6 +111,16 @@ def _judged(dataset: Dataset, facts: ModelFacts) -> tuple[TensorPort, Array, Mea
             f"{dataset.source} has labels from {labels.min()} to {labels.max()}; the model knows {max(2, size)} classes"
         )
     return port, labels, kind
+
+
+def _whole(output: NDArray[np.float64], port: TensorPort) -> NDArray[np.float64]:
+    size = int(np.prod(port.shape, dtype=np.int64))
+    if min(port.shape, default=1) > 0 and output.size != size:
+        raise InfrastructureError(
+            f"the board answers with {output.size} numbers of {port.dtype}, where the model's output has {size}",
+            cause="it runs another model, or tells scores as decimals and not as the model gives them",
+        )
+    return output
 
 
 def _decision(output: NDArray[np.float64]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from edgepipe.errors import DataError, UnsupportedModel
+from edgepipe.errors import DataError, InfrastructureError, UnsupportedModel
 from edgepipe.facts import ModelFacts, TensorPort
 from edgepipe.pipeline.data.dataset import Dataset
 from edgepipe.pipeline.scoring import check_labels, decode, encode, samples, score
@@ -153,6 +153,13 @@ def test_what_an_autoencoder_must_give_back_is_no_label_even_when_it_is_0_or_1()
 def test_labels_that_the_model_cannot_mean_are_refused(labels: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
         check_labels(dataset(labels), facts())
+
+
+def test_answers_of_another_size_are_not_judged() -> None:
+    int8 = facts(outputs=[INT8])
+    assert score([(b"\0\x01",)], dataset([1], x=((0, 0),)), int8).value == 1.0
+    with pytest.raises(InfrastructureError, match="8 numbers of int8, where the model's output has 2"):
+        score([(floats(0.25, 0.75),)], dataset([1], x=((0, 0),)), int8)  # scores as a board tells them in text
 
 
 def test_a_model_with_two_outputs_is_refused() -> None:
