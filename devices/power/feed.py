@@ -21,6 +21,7 @@ from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryErr
 
 OPEN_S, PUT_S, ASK_S = 30.0, 120.0, 20.0
 SILENT_S = 10.0  # an agent that samples says something four times a second
+EARLY_S = 0.05  # a wait may end a little early; what really broke is told by the next one
 EXCHANGE_EVERY_S = 2.0
 WORSE = 2.0  # an exchange that took so many times as long as the first ones tells nothing new
 
@@ -128,7 +129,7 @@ class Feed:
             try:
                 message = self._receive(max(0.0, left_s))
             except DeviceUnreachable:
-                if monotonic() < end or monotonic() >= self._heard_s + SILENT_S:
+                if monotonic() < end - EARLY_S or monotonic() >= self._heard_s + SILENT_S:
                     raise
                 return Batch(time_s=[], values=[])
             self._heard_s = monotonic()

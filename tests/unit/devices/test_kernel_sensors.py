@@ -22,11 +22,14 @@ from sshd import descendants
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.connect import connect_meter
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink
+from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.feed import Feed, Site
 from edgepipe.devices.power.hwmon import HwMon
 from edgepipe.devices.power.iio import Iio
 from edgepipe.devices.power.meter import MeterFacts, Samples
+from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.sensor import KernelSensor, SensorMeter
+from edgepipe.devices.power.windows import Idle, Rules, Span, Stamp
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.errors import DeviceUnreachable, InventoryError, MeterMissing
 
@@ -292,6 +295,46 @@ class TestFinding:
         with pytest.raises(MeterMissing, match="does not tell with which shunt") as caught:
             opened(HwMon(chip="ina238"))
         assert "shunt_ohm" in caught.value.todo
+
+
+class TestTheWholeWay:
+    def test_a_sensor_in_the_machines_own_sys_is_found(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        sensor_trees.ina226(root)
+        sensor_trees.show_to_children(root, monkeypatch)
+        board = DeviceEntry(name="mcu", board="mcu", target="mcu", transport=FakeLink(), power=HwMon(chip="ina226"))
+        with closing(connect_meter(board, {})) as meter:
+            facts = meter.open()
+            assert facts.serial == "1-0040 at this machine" and not facts.self_measured
+            assert meter.read(deadline_s=SOON).volts == pytest.approx(5.0)
+
+    def test_the_energy_of_a_board_that_works_and_rests_lies_within_what_is_stated(
+        self, root: Path, opened: Opened, tmp_path: Path
+    ) -> None:
+        flow, idle_a, active_a, began_s = sensor_trees.ina226(root, ohm=0.02, told_uohm=20_000), 0.5, 0.9, monotonic() + 0.5
+        flow.sensor.put(update_interval=2)
+        flow.show(VOLTS, idle_a)
+        meter, facts = opened(HwMon(chip="ina226"))
+        before = Span(start_s=began_s, end_s=began_s + 0.6)
+        windows = [Span(start_s=before.end_s + 0.2 + 1.9 * at, end_s=before.end_s + 1.9 + 1.9 * at) for at in range(4)]
+        after = Span(start_s=windows[-1].end_s + 0.2, end_s=windows[-1].end_s + 0.8)
+
+        def amps(number: int) -> float:
+            now = monotonic()
+            return active_a if any(window.start_s <= now < window.end_s for window in windows) else idle_a
+
+        flow.vary(amps, every_s=0.01, volts=VOLTS)
+        with Recorder(meter, facts, tmp_path / "trace", started_utc="") as recorder:
+            while monotonic() < after.end_s + 0.5:
+                sleep(0.05)
+        flow.stop()
+        assert recorder.failure is None
+        stamps = [Stamp(start_s=one.start_s, end_s=one.end_s, inferences=100, uncertainty_s=0.0) for one in windows]
+        rules = Rules(windows=4, window_s=1.0, inferences=1, idle_s=0.5)
+        found = energy_of(facts, recorder.trace(), stamps, Idle(before=before, after=after), rules=rules)
+        assert found.energy_uj is not None and found.uncertainty_uj_k2 is not None, found.reason
+        true_uj = VOLTS * active_a * 1.7 / 100 * 1e6
+        assert abs(found.energy_uj - true_uj) <= found.uncertainty_uj_k2 < 0.1 * true_uj
+        assert found.sync_class == "S2" and found.counters.dropped is None
 
 
 class TestWhere:
