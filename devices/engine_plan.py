@@ -21,18 +21,31 @@ def plan_of(content: bytes, *, folder: Path | None = None) -> Planned:
 
     Raises ModelRejected where the engine crashes or hangs on it, InfrastructureError where the planner cannot be built.
     """
-    planner = firmware_build.build_planner(folder=folder)
-    try:
-        ran = subprocess.run([planner], input=content, capture_output=True, timeout=PLANNING_S, check=False, preexec_fn=_limit)
-    except subprocess.TimeoutExpired as exc:
-        raise ModelRejected(f"the built-in engine was not done with the model after {PLANNING_S:.0f} s") from exc
-    if ran.returncode:
-        raise ModelRejected(f"the model crashes the built-in engine (exit status {ran.returncode})")
-    said = json.loads(ran.stdout)
+    said = json.loads(_say(content, folder=folder))
     if why := said.get("refused"):
         at = None if why["operator"] < 0 else why["operator"]
         return Planned(operators=said["operators"], plan=None, refusal=Refusal(operator=at, reason=why["reason"]))
     return Planned(operators=said["operators"], plan=_plan(said), refusal=None)
+
+
+def answers_of(content: bytes, inputs: bytes, *, folder: Path | None = None) -> bytes:
+    """Return what the engine of this machine answers to inputs that stand one after another, each with all of a model's inputs.
+
+    Raises ModelRejected where the engine refuses the model, crashes or hangs, InfrastructureError where it cannot be built.
+    """
+    return _say(content + inputs, str(len(content)), folder=folder)
+
+
+def _say(given: bytes, *words: str, folder: Path | None) -> bytes:
+    planner = firmware_build.build_planner(folder=folder)
+    command = [str(planner), *words]
+    try:
+        ran = subprocess.run(command, input=given, capture_output=True, timeout=PLANNING_S, check=False, preexec_fn=_limit)
+    except subprocess.TimeoutExpired as exc:
+        raise ModelRejected(f"the built-in engine was not done with the model after {PLANNING_S:.0f} s") from exc
+    if ran.returncode:
+        raise ModelRejected(f"the built-in engine does not survive the model (exit status {ran.returncode})")
+    return ran.stdout
 
 
 def _plan(said: Mapping[str, Any]) -> EnginePlan:

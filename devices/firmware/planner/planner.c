@@ -1,10 +1,12 @@
 /* How the built-in engine would run a model, told on this machine: a .tflite on standard input, its plan as JSON on standard output.
+ * With the file's size as an argument, inputs follow it, and what comes out is their outputs, byte after byte.
  *
  * The settings that kernels prepare are plain numbers, so those of this machine are a board's. Offsets of tensors count from the
  * model's first byte for constants, else from the first byte of what a run needs: scratch, then activations.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/state.h"
 
@@ -67,7 +69,36 @@ static void print_plan(const engine *it) {
     printf("]}\n");
 }
 
-int main(void) {
+static bool read_inputs(const engine *it) {
+    for (uint32_t index = 0; index < engine_input_count(it); index++) {
+        engine_tensor input = engine_input(it, index);
+        if (fread(input.data, 1, input.bytes, stdin) != input.bytes) return false;
+    }
+    return true;
+}
+
+static bool write_outputs(const engine *it) {
+    for (uint32_t index = 0; index < engine_output_count(it); index++) {
+        engine_tensor output = engine_output(it, index);
+        if (fwrite(output.data, 1, output.bytes, stdout) != output.bytes) return false;
+    }
+    return true;
+}
+
+static int answer(size_t size) {
+    const engine_clock none = {NULL, NULL};
+    engine_error why;
+    if (size > sizeof model || fread(model, 1, size, stdin) != size) return 1;
+    engine *loaded = engine_load(model, (uint32_t)size, arena, sizeof arena, none, &why);
+    if (loaded == NULL) return 1;
+    while (read_inputs(loaded)) {
+        engine_invoke(loaded);
+        if (!write_outputs(loaded)) return 1;
+    }
+    return 0;
+}
+
+static int plan(void) {
     uint32_t size = (uint32_t)fread(model, 1, sizeof model, stdin);
     const engine_clock none = {NULL, NULL};
     engine_error why;
@@ -83,4 +114,8 @@ int main(void) {
         print_plan(loaded);
     }
     return 0;
+}
+
+int main(int count, char **words) {
+    return count > 1 ? answer((size_t)strtoul(words[1], NULL, 10)) : plan();
 }

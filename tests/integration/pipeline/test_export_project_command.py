@@ -118,3 +118,15 @@ def test_an_engine_is_chosen_for_projects_only(edgepipe: Any, kws: Path, tmp_pat
     done = edgepipe("export", kws, "--to", "c", "--engine", "tflm")
     assert done.code == 2 and "--as project" in done.err
     assert not (tmp_path / "kws_ref_model-c").exists()
+
+
+def test_without_tflite_micro_the_golden_answers_are_the_engines_and_the_same(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text('import sys\nsys.modules["tflite_micro"] = None\n')
+    words = ("export", kws, "--as", "project", "--name", "kws")
+    alone = edgepipe(*words, "--to", "alone", PYTHONPATH=str(tmp_path / "hidden"))
+    assert alone.code == 0, alone.err
+    assert "golden answers are this machine's build of the engine's own: tflite-micro is not installed" in alone.err
+    assert edgepipe(*words, "--to", "beside").code == 0
+    for name in ("kws_golden.c", "kws_golden.h"):
+        assert (tmp_path / "alone" / name).read_text() == (tmp_path / "beside" / name).read_text()
