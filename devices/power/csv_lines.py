@@ -105,7 +105,7 @@ class CsvMeter:
             if left_s <= 0:
                 good, bad = len(self._ready), self._rows.preamble + self._rows.unreadable
                 raise MeterMissing(
-                    f"{self._name}: in {self._settings.silence_s:g} s {source.name} printed {good} lines that can be read, and {bad} others",
+                    f"{self._name}: {source.name} printed {good} lines that can be read, and {bad} others",
                     cause="it waits for something, or keeps its output back when it prints into a pipe",
                     todo="Each line is time,volts,amps in seconds, volts and amperes; have the tool flush each one.",
                 )

@@ -1,7 +1,9 @@
-"""Opening a meter on a serial line of this machine: what goes wrong, in a meter's words."""
+"""A meter on a serial line of this machine: baud rates without a name of their own, and what goes wrong, in a meter's words."""
 
 from __future__ import annotations
 
+import fcntl
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,6 +16,26 @@ from edgepipe.errors import DeviceUnreachable, InventoryError, MeterMissing
 BY_ID = Path("/dev/serial/by-id")
 ById = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,199}$")]
 L = TypeVar("L", bound=TtyLine)
+# Linux, include/uapi/asm-generic/ioctls.h and termbits.h: struct termios2 with both speeds in bits a second.
+TCGETS2, TCSETS2, TERMIOS2 = 0x802C542A, 0x402C542B, struct.Struct("4IB19s2I")
+BOTHER, CBAUD = 0o010000, 0o010017
+
+
+class OddLine(TtyLine):
+    """A line at a baud rate that termios(3) has no constant for."""
+
+    def __init__(self, path: Path, baud: int) -> None:
+        """Open it. Raises DeviceUnreachable, DeviceBusy."""
+        super().__init__(path)
+        try:
+            handle = self._open()
+            mode = list(TERMIOS2.unpack(fcntl.ioctl(handle, TCGETS2, bytes(TERMIOS2.size))))
+            mode[2] = mode[2] & ~CBAUD | BOTHER
+            mode[6] = mode[7] = baud
+            fcntl.ioctl(handle, TCSETS2, TERMIOS2.pack(*mode))
+        except OSError as exc:
+            self.close()
+            raise DeviceUnreachable(f"{path} takes no baud rate of {baud}: {exc.strerror}") from exc
 
 
 def open_line(by_id: str, folder: Path, opened: Callable[[Path], L]) -> L:
