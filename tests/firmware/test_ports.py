@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import result
+from edgepipe.cli.flash import flash
 from edgepipe.devices import firmware_build
 from edgepipe.devices.firmware_build import PORTS, FirmwarePort, PortStatus
 from edgepipe.errors import InfrastructureError, UsageError
@@ -41,6 +42,11 @@ def test_the_manual_tells_every_port_with_its_status() -> None:
     manual = (PROJECT / "docs" / "microcontrollers.md").read_text()
     told = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| (\w+) \|", manual, re.MULTILINE))
     assert told == {port.name: str(port.status) for port in PORTS.values()}
+
+
+def test_the_help_tells_every_hardware_with_its_status() -> None:
+    told = dict(re.findall(r"([\w-]+) \((\w+)\)", (flash.__doc__ or "").partition("how far")[2]))
+    assert told == {port.board: str(port.status) for port in PORTS.values()}
 
 
 def test_no_two_ports_are_of_the_same_board() -> None:

@@ -29,8 +29,10 @@ def flash(
 
     The tool must see the very probe that the entry names, and whoever answers on the board's line must be the board that is meant;
     otherwise nothing is written. Afterwards the same board must answer, with the firmware that was written. The tools are pyocd,
-    openocd, esptool, picotool, west, or a command; docs/microcontrollers.md has an entry for each, and says how far each port was
-    tried: `edgepipe farm ports` lists them.
+    openocd, esptool, picotool, west, or a command; docs/microcontrollers.md has an entry for each.
+
+    Hardware, and how far its firmware was tried: host (run), mps2-an385 (run), mps2-an386 (run), mps2-an500 (run),
+    mps2-an505 (run), mps3-an547 (run), nucleo-l4r5zi (compiled), raspberry-pi-pico (untested).
 
     [bold]Examples[/]
 

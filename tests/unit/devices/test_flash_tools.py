@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.flashing.image import image_bytes
@@ -15,6 +16,8 @@ from edgepipe.devices.flashing.pyocd import PyOcd
 from edgepipe.devices.flashing.tool import Order, Probe
 from edgepipe.devices.flashing.usb import connected
 from edgepipe.devices.inventory import read_inventory
+from edgepipe.devices.inventory_schema import inventory_schema
+from edgepipe.documents import read_yaml
 from edgepipe.errors import InventoryError, UsageError
 
 ENTRIES = {
@@ -48,6 +51,11 @@ def read(folder: Path, flash: str) -> FlashEntry:
     return found
 
 
+def schema_takes(folder: Path) -> bool:
+    """Whether the JSON Schema takes the inventory that `read` was given last."""
+    return Draft202012Validator(inventory_schema()).is_valid(read_yaml(folder / "farm.yaml"))
+
+
 def test_every_tool_of_the_table_is_tried_here() -> None:
     assert set(ENTRIES) == set(COMMANDS) == set(TOOLS)
 
@@ -56,6 +64,7 @@ def test_every_tool_of_the_table_is_tried_here() -> None:
 def test_a_tool_addresses_the_probe_and_the_file_that_it_is_told(tmp_path: Path, name: str) -> None:
     tool = read(tmp_path, ENTRIES[name])
     assert tool.probe
+    assert schema_takes(tmp_path)
     assert list(tool.writing(Order(file=Path("/f.elf"), probe="ID", line="/dev/x"))) == COMMANDS[name]
 
 
@@ -89,6 +98,7 @@ def test_what_is_wrong_with_an_entry_is_said(tmp_path: Path, flash: str, problem
     with pytest.raises(InventoryError) as told:
         read(tmp_path, flash)
     assert told.value.problems[0].startswith(f"devices.m4.flash: {problem}")
+    assert not schema_takes(tmp_path) or "must hold" in problem  # which a schema cannot say
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
