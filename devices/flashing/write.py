@@ -16,7 +16,7 @@ from edgepipe.devices.flashing.program import run
 from edgepipe.devices.flashing.tool import Probe
 from edgepipe.devices.transports.board_lock import BoardLock
 from edgepipe.errors import InfrastructureError, Interrupted, Terminated, WrongBoard
-from edgepipe.events import Emit, silent, step
+from edgepipe.events import Emit, Note, silent, step
 
 LISTING_S, ANSWER_S = 30.0, 20.0
 SHORTEST_BUILD = 6  # what is shorter than the name of a build might stand in any file
@@ -60,6 +60,8 @@ def write(
             _write(plan, command)
         with step(emit, f"see what runs on {entry.name}"):
             after = _proved(plan, image, before, await_answer(link, entry.name, deadline_s=answer_s))
+        if before is not None and before.build == after.build:
+            emit(Note(text=f"{entry.name} had this very build before: that its flash was written is the tool's word alone"))
     finally:
         lock.free()
     return Flashed(probe=probe, command=command, before=before, after=after)

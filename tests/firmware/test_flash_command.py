@@ -60,6 +60,7 @@ def test_a_board_is_built_for_written_and_asked(table: Path, edgepipe: Command) 
     assert commands(table)[-1] == ["own-tool", "write", done.json["file"], "A1B2"]
     again = edgepipe("flash", "m4")
     assert again.out.strip() == f"m4 runs build {done.json['after']['build']} on host-host"
+    assert "had this very build before" in again.err and "had this very build before" not in done.err
 
 
 def test_a_dry_run_shows_the_command_and_touches_nothing(table: Path, edgepipe: Command) -> None:
