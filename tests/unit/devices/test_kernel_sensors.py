@@ -79,6 +79,11 @@ SENSORS: dict[str, tuple[Callable[[Path], Flow], KernelSensor, float]] = {
     # The last is the largest step, in amperes at 5 V, that chip and driver make of a current.
     "ina226, power": (sensor_trees.ina226, HwMon(chip="ina226"), 125e-6 + 25e-6),
     "ina226, current": (lambda root: sensor_trees.ina226(root, ohm=0.002, told_uohm=2000), HwMon(chip="ina226"), 2.25e-3),
+    "ina226, all its bits": (
+        lambda root: sensor_trees.ina226(root, ohm=0.02, told_uohm=1000),
+        HwMon(chip="ina226", shunt_ohm=0.02),
+        63e-6 + 25e-6,
+    ),
     "ina219": (sensor_trees.ina219, HwMon(chip="ina219"), 500e-6),
     "ina238": (sensor_trees.ina238, HwMon(chip="ina238", shunt_ohm=0.1), 208e-6),
     "ina260": (sensor_trees.ina260, HwMon(chip="ina260"), 2.25e-3),

@@ -1,0 +1,37 @@
+"""What a whole Raspberry Pi can take at all: a power outside that was measured with a wrong shunt, or not at the board's input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from edgepipe.devices.power.meter import MeterSettings
+
+S = TypeVar("S", bound=MeterSettings)
+INPUT_V = 5.1
+# Amperes when idle, and of the supply that is recommended, by the beginning of the name in the board's device tree. From Raspberry Pi's
+# documentation, "Power supply" (computers/raspberry-pi/power-supplies.adoc): the average idle current where it is told, else half of
+# the typical bare-board current. Later boards are not in that table.
+AMPERES = {
+    "Raspberry Pi 4 Model B": (0.6, 3.0),
+    "Raspberry Pi 400": (0.4, 3.0),
+    "Raspberry Pi 3 Model A Plus": (0.175, 2.5),
+    "Raspberry Pi 3 Model B": (0.3, 2.5),
+    "Raspberry Pi 2 Model B": (0.22, 1.8),
+    "Raspberry Pi Zero 2 W": (0.175, 2.0),
+    "Raspberry Pi Zero": (0.1, 1.2),
+}
+LEAST_SHARE = 1 / 3  # of the idle current: theirs was with a display and a network
+
+
+def believable(settings: S, model: str) -> S:
+    """Return the settings with the limits of a board of that name (as its device tree has it) where they say nothing themselves."""
+    amperes = next((amperes for name, amperes in AMPERES.items() if model.startswith(name)), None)
+    if amperes is None:
+        return settings
+    idle_a, most_a = amperes
+    return replace(
+        settings,
+        least_w=settings.least_w or LEAST_SHARE * idle_a * INPUT_V,
+        most_w=settings.most_w or most_a * INPUT_V,
+    )
