@@ -10,10 +10,11 @@ from types import TracebackType
 
 from edgepipe.devices.connect import connect_meter
 from edgepipe.devices.inventory import DeviceEntry
+from edgepipe.devices.power.calibration import CalibratedMeter
 from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.meter import MeterFacts
 from edgepipe.devices.power.recorder import Recorder
-from edgepipe.devices.power.windows import Idle, Span, Stamp
+from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Span, Stamp
 from edgepipe.devices.work import Stretch, StretchKind, Work, Workable, WorkRequest
 from edgepipe.energy import Energy, SyncClass
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected, UsageError
@@ -27,14 +28,14 @@ class Metering:
     It is entered before the board is opened, since some meters switch the board's power on.
     """
 
-    def __init__(self, entry: DeviceEntry, devices: Mapping[str, DeviceEntry]) -> None:
+    def __init__(self, entry: DeviceEntry, devices: Mapping[str, DeviceEntry], *, rules: Rules = MLPERF_TINY) -> None:
         """Raise UsageError for a board without a meter, or one that draws no power; InventoryError for a meter that cannot be."""
-        self._meter = connect_meter(entry, devices)
+        self._meter = CalibratedMeter(connect_meter(entry, devices))
         assert entry.power is not None  # or there would be no meter
         if entry.is_virtual and entry.power.meter not in UNREAL:
             todo = "Give it power: {meter: simulated} to see how it works."
             raise UsageError(f"{entry.name} is emulated: what a meter would show is this machine's power", todo=todo)
-        self._entry, self._settings = entry, entry.power
+        self._entry, self._settings, self._rules = entry, entry.power, rules
         self._facts: MeterFacts | None = None
         self._failure = ""
 
@@ -64,7 +65,16 @@ class Metering:
         if recorder.failure is not None:
             return self._none(str(recorder.failure))
         marked = work.marked and self._facts.has_marker
-        energy = energy_of(self._facts, recorder.trace(), _stamps(work), _idle(work), settings=self._settings, marked=marked)
+        energy = energy_of(
+            self._facts,
+            recorder.trace(),
+            _stamps(work),
+            _idle(work),
+            settings=self._settings,
+            marked=marked,
+            rules=self._rules,
+            calibrated_utc=self._meter.calibrated_utc,
+        )
         return replace(energy, simulated=energy.simulated or self._settings.meter in UNREAL)
 
     def _none(self, reason: str) -> Energy:

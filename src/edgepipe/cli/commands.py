@@ -22,6 +22,7 @@ from edgepipe.cli.farm import COMMANDS as FARM
 from edgepipe.cli.flash import flash
 from edgepipe.cli.inspect import inspect
 from edgepipe.cli.parity import parity
+from edgepipe.cli.power import COMMANDS as POWER
 from edgepipe.cli.prune import prune
 from edgepipe.cli.quantize import quantize
 from edgepipe.cli.recipe import recipe
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int] | Mapping[str, Callable[..., i
     "bundle": (PROVE, bundle),
     "bench": (MEASURE, bench),
     "eval": (MEASURE, evaluate),
+    "power": (MEASURE, POWER),
     "farm": (BOARDS, FARM),
     "flash": (BOARDS, flash),
     "sign": (BOARDS, sign),
@@ -65,4 +67,7 @@ COMMANDS: dict[str, tuple[str, Callable[..., int] | Mapping[str, Callable[..., i
 }
 
 # What a group of verbs is for.
-GROUPS = {"farm": "The boards of the inventory: which there are, what they have, and what they are given."}
+GROUPS = {
+    "power": "A board's power meter on its own: watch it, record it, check what it could resolve, calibrate it.",
+    "farm": "The boards of the inventory: which there are, what they have, and what they are given.",
+}

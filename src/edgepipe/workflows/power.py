@@ -1,0 +1,208 @@
+"""A board's power meter on its own: look at it, record it, judge it, calibrate it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean, stdev
+
+from edgepipe.devices.connect import connect_meter
+from edgepipe.devices.inventory import DeviceEntry, load_inventory
+from edgepipe.devices.power.calibration import CalibratedMeter, Calibration, find, keep, with_load, with_zero
+from edgepipe.devices.power.meter import MeterFacts, PowerMeter, Samples
+from edgepipe.devices.power.recorder import Recorder
+from edgepipe.devices.selector import select
+from edgepipe.devices.work import WorkRequest
+from edgepipe.energy import TraceCounters
+from edgepipe.errors import DataError, InfrastructureError, StorageError, UsageError
+from edgepipe.events import Advance, unheard
+
+READ_S = 0.25
+PARTS = 10  # of a check, whose means tell how much power wanders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The mean of what a meter showed in the `seconds` that ended at `time_s` of this machine's monotonic clock."""
+
+    time_s: float
+    seconds: float
+    volts: float
+    amps: float
+    power_mw: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What went into a file."""
+
+    file: str
+    seconds: float
+    power_mw: float | None
+    counters: TraceCounters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a meter can tell on its board. Shares are of the mean power; two models differ visibly by `smallest_change` and more.
+
+    `absolute` is the uncertainty of one energy (k = 2); between two of the same meter what is wrong by a share is wrong alike.
+    """
+
+    device: str
+    facts: MeterFacts
+    calibrated_utc: str | None
+    power_mw: float
+    wander: float
+    absolute: float
+    smallest_change: float
+    sync: str
+
+
+@contextmanager
+def opened(device: str, inventory: Path | None) -> Iterator[tuple[DeviceEntry, CalibratedMeter, MeterFacts]]:
+    """Open the meter of the one board that `device` means. Raises UsageError, InventoryError, MeterMissing."""
+    entry, bare = _meter(device, inventory)
+    meter = CalibratedMeter(bare)
+    try:
+        yield entry, meter, meter.open()
+    finally:
+        meter.close()
+
+
+def _meter(device: str, inventory: Path | None) -> tuple[DeviceEntry, PowerMeter]:
+    farm = load_inventory(inventory)
+    entries = select(farm, device)
+    if len(entries) != 1:
+        raise UsageError(f'"{device}" means {len(entries)} boards', problems=[entry.name for entry in entries], todo="Name one.")
+    return entries[0], connect_meter(entries[0], farm.devices)
+
+
+def readings(meter: PowerMeter, *, every_s: float, seconds: float | None) -> Iterator[Reading]:
+    """Yield the mean of every `every_s` seconds, for `seconds` or, with None, until nobody asks. Raises DeviceUnreachable."""
+    end_s = math.inf if seconds is None else time.monotonic() + seconds
+    waiting: list[Samples] = []
+    began_s = time.monotonic()
+    while began_s < end_s:
+        waiting.append(meter.read(deadline_s=min(READ_S, every_s)))
+        now_s = time.monotonic()
+        if now_s - began_s >= every_s or now_s >= end_s:
+            if any(piece.time_s.size for piece in waiting):
+                yield _reading(waiting, now_s - began_s)
+            waiting, began_s = [], now_s
+
+
+def _reading(pieces: Sequence[Samples], seconds: float) -> Reading:
+    import numpy as np
+
+    volts, amps = (np.concatenate([getattr(piece, column) for piece in pieces]) for column in ("volts", "amps"))
+    return Reading(
+        time_s=float(np.concatenate([piece.time_s for piece in pieces])[-1]),
+        seconds=seconds,
+        volts=float(volts.mean()),
+        amps=float(amps.mean()),
+        power_mw=float(1e3 * (volts * amps).mean()),
+    )
+
+
+def record(device: str, *, inventory: Path | None = None, to: Path, seconds: float, advance: Advance = unheard) -> Recorded:
+    """Write what a board's meter shows for so long to a file that the `replay` meter plays. Raises StorageError, MeterMissing."""
+    if to.exists():
+        raise StorageError(f"{to} is there already", todo="Name another file, or take it away.")
+    with opened(device, inventory) as (_, meter, facts):
+        recorder = Recorder(meter, facts, to, started_utc=_now().isoformat(timespec="seconds"))
+        began_s = time.monotonic()
+        with recorder:
+            while (passed_s := time.monotonic() - began_s) < seconds and recorder.failure is None:
+                advance(int(passed_s), f"{recorder.counters.samples:,} samples")
+                time.sleep(min(READ_S, seconds - passed_s))
+    if recorder.failure is not None:
+        raise recorder.failure
+    power_mw = [float(1e3 * (piece.volts * piece.amps).mean()) for piece in recorder.trace().pieces() if piece.time_s.size]
+    return Recorded(file=str(to), seconds=seconds, power_mw=fmean(power_mw) if power_mw else None, counters=recorder.counters)
+
+
+def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, advance: Advance = unheard) -> Checked:
+    """Look at a board's power for a while and say what its meter could resolve there. Raises DataError for a meter that is silent.
+
+    The power of PARTS stretches tells how it wanders; in five windows of WorkRequest's length that averages out as the square root
+    of how much longer they are, if it is noise. A change is visible beyond twice the standard uncertainty of a difference (k = 2).
+    """
+    from edgepipe.devices.power.windows import Stamp, sync_of
+
+    request = WorkRequest()
+    with opened(device, inventory) as (entry, meter, facts):
+        found = list[Reading]()
+        for reading in readings(meter, every_s=seconds / PARTS, seconds=seconds):
+            found.append(reading)
+            advance(len(found), f"{reading.power_mw:.4g} mW")
+        calibrated = meter.calibrated_utc
+    if len(found) < 2:
+        raise DataError(f"the meter of {entry.name} showed too little in {seconds:g} s", todo="Measure for longer: --seconds 60.")
+    power_mw = fmean(one.power_mw for one in found)
+    if power_mw <= 0:
+        raise DataError(
+            f"the meter of {entry.name} shows {power_mw:.3g} mW", cause="nothing draws current, or its leads are swapped"
+        )
+    part_s = fmean(one.seconds for one in found)
+    wander = stdev(one.power_mw for one in found) / power_mw * math.sqrt(part_s / request.window_s)
+    volts = fmean(one.volts for one in found)
+    edges = math.sqrt(2) * math.hypot(facts.period_s / math.sqrt(3), facts.jitter_s) / request.window_s
+    random = math.hypot(edges, wander / math.sqrt(request.windows))
+    errors = facts.errors
+    offset = errors.offset_a * volts / (power_mw / 1e3)
+    stamp = Stamp(start_s=0, end_s=request.window_s, inferences=1, uncertainty_s=1e-4, logged=True)
+    return Checked(
+        device=entry.name,
+        facts=facts,
+        calibrated_utc=calibrated,
+        power_mw=power_mw,
+        wander=wander,
+        absolute=2 * math.hypot(errors.gain, errors.shunt, errors.volt, offset, facts.clock_error, random),
+        smallest_change=2 * math.sqrt(2) * random,
+        sync=str(sync_of(facts, [stamp], marked=facts.has_marker)),
+    )
+
+
+def calibrate(
+    device: str,
+    *,
+    inventory: Path | None = None,
+    true_a: float | None = None,
+    within_a: float | None = None,
+    seconds: float = 10.0,
+    advance: Advance = unheard,
+) -> tuple[Calibration, Path]:
+    """Learn what a meter shows without a load (`true_a` None) or with a known one, and keep it.
+
+    Raises UsageError for a load that cannot be, MeterMissing, StorageError.
+    """
+    if true_a is not None and (within_a is None or not 0 < within_a < true_a):
+        raise UsageError("a load is as well known as its limits", todo="Give --amps 0.5 --within 0.001, for 0.5 A ± 1 mA.")
+    entry, meter = _meter(device, inventory)
+    try:
+        facts = meter.open()
+        amps = list[float]()
+        began_s = time.monotonic()
+        while (passed_s := time.monotonic() - began_s) < seconds:
+            amps += meter.read(deadline_s=READ_S).amps.tolist()
+            advance(int(passed_s), f"{len(amps):,} samples")
+    finally:
+        meter.close()
+    if not amps:
+        raise InfrastructureError(f"the meter of {entry.name} showed nothing in {seconds:g} s")
+    earlier = find(facts)
+    if true_a is None or within_a is None:
+        made = with_zero(facts, amps, earlier, now=_now())
+    else:
+        made = with_load(facts, amps, earlier, true_a=true_a, within_a=within_a, now=_now())
+    return made, keep(made, facts)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,113 @@
+"""`edgepipe power` and `bench --power` as a user runs them, with a simulated meter: no figure of it looks measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from commandline import Command
+
+from benchmarks.synthetic import convolution
+from edgepipe.devices.connect import connect_workable
+from edgepipe.devices.inventory import read_inventory
+from edgepipe.devices.metering import Metering
+from edgepipe.devices.power.windows import Rules
+from edgepipe.devices.work import WorkRequest
+from edgepipe.errors import MeterMissing, UsageError
+
+BOARDS = """
+schema: 1
+devices:
+  sim: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, noise_ua: 50}}
+  dead: {board: linux, target: host, transport: {kind: local}, power: {meter: replay, file: nowhere.trace}}
+  wrong: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, most_w: 0.01}}
+  bare: {board: linux, target: host, transport: {kind: local}}
+  mcu: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}, power: {meter: ppk2, by_id: usb-x, mode: ampere, volts: 3.3}}
+"""
+MODEL = convolution(side=4, channels=2)
+SHA256 = hashlib.sha256(MODEL).hexdigest()
+SHORT = WorkRequest(windows=5, window_s=0.4, least_inferences=2, idle_s=0.4)
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    path = tmp_path / "farm_inventory.yaml"
+    path.write_text(BOARDS)
+    (tmp_path / "model.tflite").write_bytes(MODEL)
+    return path
+
+
+def test_a_meter_is_watched_recorded_and_judged(edgepipe: Command, boards: Path) -> None:
+    watched = edgepipe("power", "watch", "sim", "--seconds", "1", "--json")
+    lines = [json.loads(line) for line in watched.out.splitlines()]
+    assert len(lines) >= 2 and all(line["simulated"] and 110 < line["power_mw"] < 130 for line in lines)
+    recorded = edgepipe("power", "record", "sim", "--to", "sim.trace", "--seconds", "1", "--json")
+    assert recorded.json["counters"]["samples"] > 100
+    assert edgepipe("power", "record", "sim", "--to", "sim.trace", "--seconds", "1").code == 4
+    judged = edgepipe("power", "check", "sim", "--seconds", "2", "--change", "50")
+    assert judged.code == 0
+    for words in ("simulated: there is no sensor", "two models differ visibly by", "a change of 50 %", "would be seen"):
+        assert words in judged.out
+    assert edgepipe("power", "check", "sim", "--seconds", "2", "--change", "0").code == 3
+
+
+def test_a_meter_is_calibrated_with_a_load_after_a_zero(edgepipe: Command, boards: Path, tmp_path: Path) -> None:
+    places = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    refused = edgepipe("power", "calibrate", "sim", "--amps", "0.0363", "--within", "0.0001", "--seconds", "1", **places)
+    assert refused.code == 2 and "--zero" in refused.err
+    assert edgepipe("power", "calibrate", "sim", "--seconds", "1", **places).code == 2
+    still_on = edgepipe("power", "calibrate", "sim", "--zero", "--seconds", "1", **places)
+    assert still_on.code == 2 and "still draws current" in still_on.err
+
+
+def test_a_board_without_a_meter_or_a_meter_that_is_not_there_is_told(edgepipe: Command, boards: Path) -> None:
+    bare = edgepipe("power", "check", "bare")
+    assert (bare.code == 2 and "names no power meter" in bare.err) or "has no power meter" in bare.err
+    dead = edgepipe("power", "check", "dead")
+    assert dead.code == MeterMissing.exit_code and "nowhere.trace" in dead.err
+    several = edgepipe("bench", "model.tflite", "--device", "sim,bare,mcu", "--power")
+    assert several.code == 2
+    assert "bare" in several.err and "mcu is emulated" in several.err
+
+
+def test_a_boards_loops_and_its_meter_make_an_energy_that_says_what_it_is(boards: Path, tmp_path: Path) -> None:
+    farm = read_inventory(boards)
+    rules = Rules(window_s=0.3, inferences=2, idle_s=0.3)
+    board = connect_workable(farm.devices["sim"])
+    with Metering(farm.devices["sim"], farm.devices, rules=rules) as meter:
+        try:
+            board.open()
+            board.push(tmp_path / "model.tflite", SHA256)
+            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
+        finally:
+            board.close()
+    assert energy.reason == ""
+    assert energy.simulated and energy.energy_uj and len(energy.windows) == 5
+    assert (tmp_path / "sim.trace").stat().st_size > 1000
+    for window in energy.windows:
+        assert window.energy_uj / window.seconds / 1e3 == pytest.approx(120, rel=0.05)
+
+
+@pytest.mark.parametrize(("name", "words"), [("dead", "nowhere.trace"), ("wrong", "usually the shunt is another one")])
+def test_what_goes_wrong_with_the_meter_costs_the_energy_and_nothing_else(
+    boards: Path, tmp_path: Path, name: str, words: str
+) -> None:
+    farm = read_inventory(boards)
+    board = connect_workable(farm.devices[name])
+    with Metering(farm.devices[name], farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
+        try:
+            board.open()
+            board.push(tmp_path / "model.tflite", SHA256)
+            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
+        finally:
+            board.close()
+    assert energy.energy_uj is None
+    assert words in energy.reason
+
+
+def test_an_emulated_board_has_no_power_to_measure(boards: Path) -> None:
+    farm = read_inventory(boards)
+    with pytest.raises(UsageError, match="emulated: what a meter would show is this machine's power"):
+        Metering(farm.devices["mcu"], farm.devices)
