@@ -9,9 +9,9 @@ from edgepipe.devices.power.meter import MeterSettings
 
 S = TypeVar("S", bound=MeterSettings)
 INPUT_V = 5.1
-# Amperes when idle, and of the supply that is recommended, by the beginning of the name in the board's device tree. From Raspberry Pi's
-# documentation, "Power supply" (computers/raspberry-pi/power-supplies.adoc): the average idle current where it is told, else half of
-# the typical bare-board current. Later boards are not in that table.
+# Amperes when idle, and of the supply that is recommended, by the beginning of the name in the board's device tree. From Raspberry
+# Pi's documentation, "Power supply" (computers/raspberry-pi/power-supplies.adoc): the average idle current where it is told, else
+# half of the typical bare-board current. Later boards are not in that table.
 AMPERES = {
     "Raspberry Pi 4 Model B": (0.6, 3.0),
     "Raspberry Pi 400": (0.4, 3.0),
