@@ -13,6 +13,7 @@ from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.power.calibration import CalibratedMeter
 from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.meter import MeterFacts
+from edgepipe.devices.power.plausible import believable
 from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Span, Stamp
 from edgepipe.devices.work import Stretch, StretchKind, Work, Workable, WorkRequest
@@ -65,12 +66,13 @@ class Metering:
         if recorder.failure is not None:
             return self._none(str(recorder.failure))
         marked = work.marked and self._facts.has_marker
+        settings = self._settings if self._settings.meter in UNREAL else believable(self._settings, board.identify().cpu)
         energy = energy_of(
             self._facts,
             recorder.trace(),
             _stamps(work),
             _idle(work),
-            settings=self._settings,
+            settings=settings,
             marked=marked,
             rules=self._rules,
             calibrated_utc=self._meter.calibrated_utc,

@@ -24,7 +24,11 @@ devices:
   dead: {board: linux, target: host, transport: {kind: local}, power: {meter: replay, file: nowhere.trace}}
   wrong: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, most_w: 0.01}}
   bare: {board: linux, target: host, transport: {kind: local}}
-  mcu: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}, power: {meter: ppk2, by_id: usb-x, mode: ampere, volts: 3.3}}
+  mcu:
+    board: mcu
+    target: mcu
+    transport: {kind: qemu, machine: mps2-an386}
+    power: {meter: ppk2, by_id: usb-x, mode: ampere, volts: 3.3}
 """
 MODEL = convolution(side=4, channels=2)
 SHA256 = hashlib.sha256(MODEL).hexdigest()
