@@ -64,24 +64,24 @@ def _method(facts: MeterFacts, sync: SyncClass, rules: Rules) -> str:
 def _doubts(measured: Measured, settings: MeterSettings) -> Iterator[str]:
     """Yield why what was measured is not to be believed."""
     if not measured.is_whole:
-        yield "the trace does not cover the windows and the idle time; the meter began too late, or ended too early"
+        yield "the trace does not cover the windows and the idle time (the meter began too late, or ended too early)"
         return
     before_w, after_w = measured.before.watts, measured.after.watts
     apart = abs(after_w - before_w) / max(abs(before_w), abs(after_w), 1e-15)
     if apart > IDLE_DRIFT:
         yield (
-            f"idle drift: {_shown(before_w)} before the windows and {_shown(after_w)} after, {100 * apart:.2g} % apart; the board"
-            " was not in the same state, or still warming up: let it rest and measure again"
+            f"idle drift: {_shown(before_w)} before the windows and {_shown(after_w)} after, {100 * apart:.2g} % apart (the board"
+            " was not in the same state, or still warming up: let it rest and measure again)"
         )
     powers = [before_w, after_w, *measured.powers]
     if min(measured.powers, default=1.0) <= 0:
-        yield f"the power in a window is {_shown(min(measured.powers))}; swap the leads of the meter"
+        yield f"the power in a window is {_shown(min(measured.powers))} (swap the leads of the meter)"
     least_w, most_w = settings.least_w, settings.most_w
     if (least_w is not None and min(powers) < least_w) or (most_w is not None and max(powers) > most_w):
-        limits = " and ".join((f"least_w {least_w:g} W" if least_w else "", f"most_w {most_w:g} W" if most_w else "")).strip(" and")
+        limits = [f"{name}: {watts:g}" for name, watts in (("least_w", least_w), ("most_w", most_w)) if watts is not None]
         yield (
-            f"power from {_shown(min(powers))} to {_shown(max(powers))} is outside what the inventory believes ({limits}); usually"
-            " the shunt is another one than shunt_ohm says: read what is printed on it"
+            f"power from {_shown(min(powers))} to {_shown(max(powers))} is outside {', '.join(limits)} of the inventory"
+            " (usually the shunt is another one than shunt_ohm says: read what is printed on it)"
         )
 
 

@@ -55,21 +55,21 @@ class Faults:
         """Yield a sentence per fault, with its usual cause and what to do."""
         counted = self.counters(0)
         if self.samples == 0:
-            yield "the meter told nothing; it was unplugged, or another program reads it"
+            yield "the meter told nothing (it was unplugged, or another program reads it)"
         if counted.dropped:
-            yield f"{counted.dropped} samples were lost; this machine is too busy, or the USB hub too slow: sample slower"
+            yield f"samples lost: {counted.dropped} (this machine is too busy, or the USB hub too slow: sample slower)"
         if counted.saturated:
-            yield f"{counted.saturated} samples are at the end of the meter's range; take a larger range, or a smaller shunt"
+            yield f"samples at the end of the meter's range: {counted.saturated} (take a larger range, or a smaller shunt)"
         if counted.negative:
-            yield f"{counted.negative} samples have negative power, beyond noise; swap the leads, or let the meter find its zero"
+            yield f"samples of negative power, beyond noise: {counted.negative} (swap the leads, or let the meter find its zero)"
         if counted.resets:
-            yield f"the sensor lost its settings {counted.resets} times; its supply is not steady: power it from elsewhere"
+            yield f"times that the sensor lost its settings: {counted.resets} (its supply is not steady: power it from elsewhere)"
         if self.not_numbers:
-            yield f"{self.not_numbers} samples are not numbers; the sensor's driver or the line is at fault"
+            yield f"samples that are no numbers: {self.not_numbers} (the sensor's driver or its line is at fault)"
         if self.disorder:
-            yield f"the time went back {self.disorder} times; the recording is damaged"
+            yield f"times that do not rise: {self.disorder} (the recording is damaged)"
         if self.longest_s > silence_s(self.facts):
-            yield f"the meter told nothing for {self.longest_s:.3g} s; this machine was asleep or too busy to read it"
+            yield f"the meter told nothing for {self.longest_s:.3g} s (this machine was asleep or too busy to read it)"
 
     def add(self, piece: Samples, inside: NDArray[np.bool_]) -> None:
         """Count a piece, of which the samples `inside` matter."""

@@ -52,8 +52,7 @@ def integrate(facts: MeterFacts, trace: Trace, moments: NDArray[np.float64]) -> 
         volts = piece.volts.astype(np.float64, copy=False)
         rates = np.stack([volts * piece.amps, volts])
         grown = np.concatenate((reached[:, None], reached[:, None] + np.cumsum(rates * np.diff(times), axis=1)), axis=1)
-        first, behind = np.searchsorted(moments, (times[0], times[-1]), side="right")
-        first -= int(first > 0 and moments[first - 1] == times[0])
+        first, behind = np.searchsorted(moments, times[0]), np.searchsorted(moments, times[-1], side="right")
         for row in range(2):
             sums[row, first:behind] = np.interp(moments[first:behind], times, grown[row])
         reached, last_s = grown[:, -1], float(ends[-1])

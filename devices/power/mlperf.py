@@ -128,7 +128,8 @@ def _v13_trial(path: Path, number: int, entry: Any) -> tuple[NDArray[np.float64]
         (_, first), (_, last) = events[-2:]
     except (TypeError, KeyError, ValueError, IndexError) as exc:
         raise _none(path, f"trial {number} lacks samples, iterations, or two events that are [label, sample]") from exc
-    microjoules = 1e6 * np.array(_numbers(path, joules, f"samples of trial {number}"))
+    with np.errstate(over="ignore"):  # what is too large is refused below
+        microjoules = 1e6 * np.array(_numbers(path, joules, f"samples of trial {number}"))
     _check_samples(path, microjoules)
     edges = _numbers(path, [first, last], f"events of trial {number}")
     if type(inferences) is not int or inferences < 1:

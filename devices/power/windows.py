@@ -121,8 +121,8 @@ def find_windows(
         windows, missing = _by_marker(facts, trace, stamps, idle)
         if missing:
             problems.append(
-                f"the marker does not match the {len(stamps)} windows: {missing} edges too many or too few; its wire is loose, or"
-                " another program moves the pin. Check the wire, or leave the marker out of the power entry"
+                f"the marker does not match the {len(stamps)} windows: {missing} edges too many or too few"
+                " (its wire is loose, or another program moves the pin: check both, or leave the marker out of the power entry)"
             )
     else:
         windows, missing = tuple(_by_stamp(facts, trace, stamps)), 0
@@ -138,16 +138,16 @@ def _too_few(stamps: Sequence[Stamp], idle: Idle, rules: Rules) -> Iterator[str]
             yield f"idle power {name} the windows was measured for {span.seconds:.3g} s, {rules.idle_s:g} s are needed"
     order = [idle.before, *stamps, idle.after]
     if any(late.start_s < early.end_s for early, late in pairwise(order)):
-        yield "the windows overlap, or the board was not idle before and after them; measure them one after another"
+        yield "the windows overlap, or the board was not idle before and after them (measure one after another)"
 
 
 def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> Iterator[str]:
     sampled_s = LEAST_PERIODS * (facts.period_s + facts.jitter_s)
     needed_s = max(rules.window_s, sampled_s)
-    why = f", {LEAST_PERIODS} samples of this meter" if sampled_s > rules.window_s else ""
+    why = f", {LEAST_PERIODS} periods of this meter" if sampled_s > rules.window_s else ""
     for number, window in enumerate(windows, 1):
         if window.seconds < needed_s:
-            yield f"window {number} is {window.seconds:.4g} s long, {needed_s:.4g} s are needed{why}; run more inferences in each"
+            yield f"window {number} is {window.seconds:.4g} s long, {needed_s:.4g} s are needed{why} (run more inferences in each)"
         if window.inferences < rules.inferences:
             yield f"window {number} has {window.inferences} inferences, {rules.inferences} are needed"
 

@@ -69,6 +69,15 @@ def test_pieces_make_no_difference() -> None:
     assert np.diff(parts) == pytest.approx(np.diff(integrate(board.facts, whole, moments).joules), rel=1e-12)
 
 
+def test_a_trace_covers_all_from_the_period_before_its_first_sample_to_its_last() -> None:
+    board = KnownBoard(began_s=1024.0, facts=replace(COUNTING, period_s=1 / 128))
+    begin, end = 1024.0 - 1 / 128, float(board.time_s[-1])
+    joules = integrate(board.facts, board.trace(), np.array([begin, begin, end, end, begin - 1e-6, end + 1e-6])).joules
+    assert joules[:2].tolist() == [0, 0]
+    assert joules[2] == joules[3] == pytest.approx(float(np.sum(4 * board.amps / 128)))
+    assert np.isnan(joules[4:]).all()
+
+
 def test_of_five_windows_the_median_counts() -> None:
     board = KnownBoard()
     board.amps[board.within(7.005, 19.005)] = 1.5
@@ -123,6 +132,10 @@ def spoil_numbers(board: KnownBoard) -> None:
     board.amps[board.within(30, 30.02)] = np.nan
 
 
+def spoil_order(board: KnownBoard) -> None:
+    board.time_s[3000], board.time_s[3001] = board.time_s[3001], board.time_s[3000]
+
+
 def spoil_hole(board: KnownBoard) -> None:
     board.facts = replace(board.facts, drops_detectable=False)
     hole = board.within(30, 31)
@@ -154,15 +167,16 @@ def spoil_end(board: KnownBoard) -> None:
 
 FAULTS: dict[str, Callable[[KnownBoard], None]] = {
     "idle drift: 1000 mW before the windows and 1030 mW after": spoil_idle,
-    "2 samples have negative power": spoil_negative,
+    "samples of negative power, beyond noise: 2": spoil_negative,
     "swap the leads": spoil_leads,
-    "6005 samples are at the end of the meter's range": spoil_range,
-    "2 samples are not numbers": spoil_numbers,
+    "samples at the end of the meter's range: 6005": spoil_range,
+    "samples that are no numbers: 2": spoil_numbers,
+    "times that do not rise: 1": spoil_order,
     "the meter told nothing for 1.01 s": spoil_hole,
-    "1 samples were lost": spoil_one_sample,
-    "3 samples were lost": spoil_counter,
-    "2 samples are at the end": spoil_saturation,
-    "the sensor lost its settings 1 times": spoil_reset,
+    "samples lost: 1": spoil_one_sample,
+    "samples lost: 3": spoil_counter,
+    "samples at the end of the meter's range: 2": spoil_saturation,
+    "times that the sensor lost its settings: 1": spoil_reset,
     "does not cover the windows": spoil_end,
 }
 
@@ -181,20 +195,17 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     board = KnownBoard()
     for spoil in (spoil_idle, spoil_negative, spoil_reset):
         spoil(board)
-    assert energy_reasons(board) == 3
-    counters = board.energy().counters
+    energy = board.energy()
+    counters = energy.counters
+    assert len(energy.reason.split("; ")) == 3
     assert (counters.negative, counters.resets, counters.dropped) == (2, 1, 0)
-
-
-def energy_reasons(board: KnownBoard) -> int:
-    return len(board.energy().reason.split("; ")) // 2  # what is wrong; what to do
 
 
 def test_what_happens_before_the_idle_time_does_not_matter() -> None:
     board = KnownBoard(began_s=0.0)
     board.idle = replace(board.idle, before=Span(start_s=1.4, end_s=6.5))
     board.pieces_changed[0] = {"dropped": 9, "saturated": 9, "resets": 9}
-    board.amps[:50] = -5
+    board.amps[:130] = -5
     assert board.energy().energy_uj == pytest.approx(ENERGY_UJ, rel=1e-6)
 
 

@@ -125,7 +125,7 @@ def test_one_window_that_is_too_short_leaves_no_energy() -> None:
 def test_a_slow_meter_needs_longer_windows() -> None:
     slow = KnownBoard(facts=replace(COUNTING, period_s=0.05, jitter_s=0.011, has_marker=False)).energy()
     assert slow.energy_uj is None
-    assert "12.2 s are needed, 200 samples of this meter" in slow.reason
+    assert "12.2 s are needed, 200 periods of this meter" in slow.reason
     assert KnownBoard(facts=replace(COUNTING, period_s=0.05, jitter_s=0.009, has_marker=False)).energy().reason == ""
 
 
