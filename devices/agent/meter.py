@@ -107,12 +107,12 @@ class Meter:
 class Series:
     """Readings at a pace, the slower of the one that is asked for and twice what a reading takes.
 
-    The first of a reading's values tells whether the sensor has converted again: it is another one, or `period_ns` have gone by.
-    Only that is kept. With a `limit_ns`, what may have been overwritten between two looks so far apart counts as lost.
+    The first of a reading's values tells whether the sensor has converted again: it is another one, or `longest_ns` have gone
+    by. Only that is kept. With a `limit_ns`, what may have been overwritten between two looks so far apart counts as lost.
     """
 
     def __init__(self, read: Reader, request: Message) -> None:
-        self._read, self._period_ns = read, int(request["period_ns"])
+        self._read, self._longest_ns = read, int(request["longest_ns"])
         began = monotonic_ns()
         self._last = [read() for _ in range(TRIALS)][-1][:1]
         takes_ns = (monotonic_ns() - began) // TRIALS
@@ -140,7 +140,7 @@ class Series:
         if self.limit_ns:
             self._lost += max(0, math.ceil((now - self._looked_ns) / self.limit_ns) - 1)
         self._looked_ns = now
-        if values[:1] != self._last or now >= self._kept_ns + self._period_ns:
+        if values[:1] != self._last or now >= self._kept_ns + self._longest_ns:
             self._rows.append([now, *values])
             self._last, self._kept_ns = values[:1], now
         if now >= self._watched_ns + WATCH_NS:

@@ -105,11 +105,14 @@ class Feed:
         """Return what vcgencmd says of a Raspberry Pi 5's rails. Raises MeterMissing."""
         return str(self._ask("pmic", {})["text"])
 
-    def start(self, *, period_s: float, pace_s: float, limit_s: float = 0.0, files: Sequence[str] = (), **more: Any) -> Message:
-        """Have the sensor read, and return at which pace that will be. `limit_s` is the longest gap that loses nothing, 0: any."""
+    def start(self, *, longest_s: float, pace_s: float, limit_s: float = 0.0, files: Sequence[str] = (), **more: Any) -> Message:
+        """Have the sensor read, and return at which pace that will be.
+
+        After `longest_s` it has converted anew even if it says the same; `limit_s` is the longest gap that loses nothing, 0: any.
+        """
         root = self._root.rstrip("/")
         fields = {
-            "period_ns": int(period_s * 1e9),
+            "longest_ns": int(longest_s * 1e9),
             "pace_ns": int(pace_s * 1e9),
             "limit_ns": int(limit_s * 1e9),
             "files": [f"{root}/{path}" for path in files],

@@ -24,7 +24,7 @@ Columns: TypeAlias = Callable[[Rows], tuple["NDArray[np.float64]", "NDArray[np.f
 LEAST_PACE_S = 0.005  # three registers take about 2 ms on an I2C bus of 100 kHz
 LOOKS = 4  # in the time of a conversion, so that none is missed and its end is known to a quarter
 FASTEST_S = LOOKS * LEAST_PACE_S  # sensors that convert faster are sampled: nobody can read all that they measure
-SURE = 0.9  # conversions may be shorter than they should by this: the datasheets' ±10 %
+SURE = 0.9  # conversions may take this share of their time, or as much longer: the datasheets' ±10 %
 FULL = 0.999  # of the range
 
 
@@ -91,7 +91,8 @@ class SensorMeter:
         keeps_up = plan.pace_s is None and plan.interval_s >= FASTEST_S
         pace_s = plan.pace_s or max(plan.interval_s / LOOKS, LEAST_PACE_S)
         limit_s = SURE * plan.interval_s if keeps_up else 0.0
-        started = self._feed.start(period_s=plan.interval_s, pace_s=pace_s, limit_s=limit_s, **plan.request)
+        longest_s = (2 - SURE) * plan.interval_s + pace_s if keeps_up else plan.interval_s
+        started = self._feed.start(longest_s=longest_s, pace_s=pace_s, limit_s=limit_s, **plan.request)
         pace_s = started["pace_ns"] / 1e9
         return MeterFacts(
             name=plan.name,
