@@ -51,6 +51,7 @@ PARTS = (
     "standalone_c",
     "synthetic_energy",
     "published_energy",
+    "long_recording",
 )
 
 if __name__ == "__main__":

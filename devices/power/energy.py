@@ -75,7 +75,7 @@ def _doubts(measured: Measured, settings: MeterSettings) -> Iterator[str]:
         )
     powers = [before_w, after_w, *measured.powers]
     if min(measured.powers, default=1.0) <= 0:
-        yield f"the power in a window is {_shown(min(measured.powers))} (swap the leads of the meter)"
+        yield f"the power in a window is {_shown(min(measured.powers))} (nothing draws current, or the leads are swapped)"
     least_w, most_w = settings.least_w, settings.most_w
     if (least_w is not None and min(powers) < least_w) or (most_w is not None and max(powers) > most_w):
         limits = [f"{name}: {watts:g}" for name, watts in (("least_w", least_w), ("most_w", most_w)) if watts is not None]

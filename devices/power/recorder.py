@@ -13,7 +13,8 @@ from edgepipe.devices.power.trace_file import TraceFile, TraceWriter
 from edgepipe.energy import TraceCounters
 from edgepipe.errors import InfrastructureError, StorageError
 
-READ_S = 0.2  # the longest that stopping takes, beside what a meter takes to answer
+READ_S = 0.2
+LATE_S = 2.0  # how long samples from before the end may still be on their way
 WRITE_S = 0.5  # how much of the end is in memory only
 WRITE_SAMPLES = 1 << 16
 STOP_S = 10.0
@@ -24,7 +25,8 @@ class Recorder:
 
     1. Entering makes the file, raising StorageError, and starts reading.
     2. `trace()` may be read at any time; it is half a second behind.
-    3. Leaving stops within READ_S and writes the file's end. The meter is the caller's to close, afterwards.
+    3. Leaving waits for the samples until then, which some meters send a little late, but no longer than LATE_S, and writes the
+       file's end. The meter is the caller's to close, afterwards.
     """
 
     def __init__(self, meter: PowerMeter, facts: MeterFacts, path: Path, *, started_utc: str) -> None:
@@ -64,6 +66,7 @@ class Recorder:
         try:
             while not self._stop.is_set():
                 self._take(self._meter.read(deadline_s=READ_S))
+            self._take_late_ones()
             self._writer.finish(self._flush())
         except InfrastructureError as exc:
             self.failure = exc
@@ -71,6 +74,16 @@ class Recorder:
                 self._end_early()
         finally:
             self._writer.close()
+
+    def _take_late_ones(self) -> None:
+        """Read on to a sample from after the end, or until no more come."""
+        stopped_s = time.monotonic()
+        wait_s = min(LATE_S, max(READ_S, 2 * (self._facts.period_s + self._facts.jitter_s)))
+        while time.monotonic() < stopped_s + LATE_S:
+            samples = self._meter.read(deadline_s=wait_s)
+            self._take(samples)
+            if not samples.time_s.size or samples.time_s[-1] >= stopped_s:
+                return
 
     def _end_early(self) -> None:
         """Write what there is, where the disk still takes it."""

@@ -112,6 +112,15 @@ def test_dynamic_energy_is_withheld_where_it_is_no_more_than_noise() -> None:
     assert KnownBoard(facts=replace(COUNTING, errors=errors), active_a=0.7).energy().dynamic_uj is not None
 
 
+def test_idle_power_that_rises_a_little_is_taken_as_it_was_during_each_window() -> None:
+    board = KnownBoard()
+    board.amps = board.amps + 0.002 * (board.time_s - board.began_s) / 80
+    energy = board.energy()
+    assert energy.dynamic_uj == pytest.approx(DYNAMIC_UJ, rel=1e-5)
+    assert energy.dynamic_uncertainty_uj_k2 is not None
+    assert energy.dynamic_uncertainty_uj_k2 > 2 * 120_000 * 0.002 * 4 * 0.2  # what it might have been meanwhile
+
+
 def spoil_idle(board: KnownBoard) -> None:
     board.amps[board.within(60, 90)] *= np.where(board.marker[board.within(60, 90)], 1.0, 1.03)
 
@@ -122,6 +131,10 @@ def spoil_negative(board: KnownBoard) -> None:
 
 def spoil_leads(board: KnownBoard) -> None:
     board.amps *= -1
+
+
+def spoil_cable(board: KnownBoard) -> None:
+    board.amps *= 0
 
 
 def spoil_range(board: KnownBoard) -> None:
@@ -169,6 +182,7 @@ FAULTS: dict[str, Callable[[KnownBoard], None]] = {
     "idle drift: 1000 mW before the windows and 1030 mW after": spoil_idle,
     "samples of negative power, beyond noise: 2": spoil_negative,
     "swap the leads": spoil_leads,
+    "nothing draws current": spoil_cable,
     "samples at the end of the meter's range: 6005": spoil_range,
     "samples that are no numbers: 2": spoil_numbers,
     "times that do not rise: 1": spoil_order,

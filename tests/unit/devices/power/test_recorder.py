@@ -16,7 +16,7 @@ import pytest
 from known_power import COUNTING, KnownBoard
 
 from edgepipe.devices.power.meter import MeterFacts, Samples
-from edgepipe.devices.power.recorder import READ_S, Recorder
+from edgepipe.devices.power.recorder import LATE_S, READ_S, Recorder
 from edgepipe.devices.power.replay import Replay, ReplayMeter
 from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, MeterMissing, StorageError
@@ -145,8 +145,21 @@ def test_it_is_read_while_it_grows_and_stops_at_once(tmp_path: Path) -> None:
         until(lambda: any(True for _ in recorder.trace().pieces()))
         assert not recorder.trace().is_finished
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 10 * READ_S
+    assert time.monotonic() - began_s < LATE_S + 10 * READ_S
     assert recorder.trace().is_finished
+
+
+def test_samples_that_are_on_their_way_when_it_stops_still_come(tmp_path: Path) -> None:
+    def late() -> Iterator[Samples]:
+        while True:
+            taken_s = time.monotonic()
+            time.sleep(0.3)
+            yield Samples(time_s=np.array([taken_s]), volts=np.ones(1), amps=np.ones(1), marker=np.ones(1, bool))
+
+    with Recorder(GivenMeter(late()), COUNTING, tmp_path / "trace", started_utc="") as recorder:
+        until(lambda: recorder.counters.samples > 0)
+        stopped_s = time.monotonic()
+    assert max(piece.time_s[-1] for piece in recorder.trace().pieces() if piece.time_s.size) >= stopped_s
 
 
 class Clock:
