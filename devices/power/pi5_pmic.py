@@ -87,7 +87,7 @@ def rails(text: str) -> Rails:
         raise MeterMissing(
             f"vcgencmd pmic_read_adc says nothing of a Raspberry Pi 5's rails: {text.strip()[:80]!r}",
             cause="it is another board, or its firmware is too old",
-            todo="Wire a sensor of your own (docs/power_wiring.md), or update the firmware.",
+            todo="Wire a sensor of your own (docs/power.md), or update the firmware.",
         )
     uncovered = sorted((told["A"].keys() | told["V"].keys()) - both)
     watts = sum(told["A"][rail] * told["V"][rail] for rail in sorted(both))

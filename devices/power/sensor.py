@@ -172,7 +172,7 @@ def _none(feed: Feed, settings: KernelSensor, sensors: dict[str, Message], mine:
         f"{feed.where} has no sensor {chip} among its {kind} devices; there is {there or 'none at all'}",
         problems=hidden,
         cause=cause,
-        todo="docs/power_wiring.md says how it is wired and how the kernel is told.",
+        todo="docs/power.md says how it is wired and how the kernel is told.",
     )
 
 

@@ -231,7 +231,7 @@ class TestFinding:
         sensor_trees.ina219(root)
         with pytest.raises(MeterMissing, match=r"no sensor ina226 among its hwmon devices; there is ina219 \(1-0040\)") as caught:
             opened(HwMon(chip="ina226"))
-        assert "docs/power_wiring.md" in caught.value.todo and "address pads" in caught.value.cause
+        assert "docs/power.md" in caught.value.todo and "address pads" in caught.value.cause
 
     def test_where_there_is_none_at_all_it_says_so(self, opened: Opened) -> None:
         with pytest.raises(MeterMissing, match="there is none at all"):
