@@ -23,8 +23,8 @@ from edgepipe.errors import DeviceUnreachable, MeterMissing
 
 BAUD = 3_686_400
 JITTER_S = 0.005  # it sends in blocks of some milliseconds, of which the least late count
-# A new voltage makes it calibrate itself before it answers.
-WRITE_S, ACK_S, QUIET_S, QUIET_WITHIN_S, BOARD_S, SILENCE_S = 1.0, 10.0, 0.2, 3.0, 0.3, 3.0
+WRITE_S, ACK_S, QUIET_S, QUIET_WITHIN_S, BOARD_S, SILENCE_S = 1.0, 2.0, 0.2, 3.0, 0.3, 3.0
+CALIBRATED_S = 15.0  # a new voltage makes it calibrate itself
 FIRST_S, FIRST_WITHIN_S = 0.5, 5.0  # the first samples say when samples arrive
 LARGEST_ANSWER_BYTES = 1 << 16
 # UM2243 Rev 2, 10 Dynamic current measurement principle: 100 nA to 50 mA, accuracy in the range of 2 %.
@@ -57,6 +57,7 @@ class Lpm01aMeter:
     def __init__(self, device: str, settings: Lpm01a, *, folder: Path = BY_ID) -> None:
         self._name, self._settings, self._folder = f"the LPM01A of {device}", settings, folder
         self._line: OddLine | None = None
+        self._ended = ""
 
     def open(self) -> MeterFacts:
         """Take control of it, have it supply the board and measure. Raises MeterMissing, DeviceBusy."""
@@ -78,7 +79,7 @@ class Lpm01aMeter:
                 "pwrend on",
             )
             for command in (*setting, f"volt {round(1000 * settings.volts)}m", "pwr on", "start"):
-                self._ask(self._line, command)
+                self._ask(self._line, command, within_s=CALIBRATED_S)
             self._begin(self._line)
         except DeviceUnreachable as exc:
             self.close()
@@ -95,11 +96,12 @@ class Lpm01aMeter:
         data = self._line.read(deadline_s=deadline_s)
         now = monotonic()
         said = self._lines.feed(data)
+        self._ended = self._ended or said.ended
         if said.amps:
             self._last_s = now
-        elif said.ended:
+        elif self._ended:
             raise DeviceUnreachable(
-                f"{self._name} stopped measuring: {said.ended}",
+                f"{self._name} stopped measuring: {self._ended}",
                 cause="a button was pressed on it, or the board draws more than it can supply (50 mA)",
                 todo="Take off what the board does not need, and press no button.",
             )
@@ -130,10 +132,10 @@ class Lpm01aMeter:
         while line.read(deadline_s=QUIET_S) and monotonic() < end:
             pass
 
-    def _ask(self, line: OddLine, command: str, *, more_s: float = 0.0) -> bytes:
+    def _ask(self, line: OddLine, command: str, *, within_s: float = ACK_S, more_s: float = 0.0) -> bytes:
         """Send a command and return what it answers. Raises MeterMissing where it refuses, or is no PowerShield."""
         line.write(command.encode() + b"\n", deadline_s=WRITE_S)
-        answer, end, wanted = b"", monotonic() + ACK_S, b"ack " + command.encode()
+        answer, end, wanted = b"", monotonic() + within_s, b"ack " + command.encode()
         while wanted not in answer and monotonic() < end and len(answer) < LARGEST_ANSWER_BYTES:
             answer += line.read(deadline_s=end - monotonic())
             if re.search(rb"err(or)?\b.*\n", answer, re.IGNORECASE):
@@ -151,7 +153,7 @@ class Lpm01aMeter:
 
     def _begin(self, line: OddLine) -> None:
         """Learn from the first samples when samples arrive; they are not given out."""
-        self._lines, self._pace = Lines(self._settings.hz), Pace(1 / self._settings.hz)
+        self._lines, self._pace, self._ended = Lines(self._settings.hz), Pace(1 / self._settings.hz), ""
         began = monotonic()
         while (now := monotonic()) < began + FIRST_S or (not self._lines.next_number and now < began + FIRST_WITHIN_S):
             if self._lines.feed(line.read(deadline_s=FIRST_S)).amps:

@@ -70,7 +70,7 @@ class EmulatedPpk2(Instrument):
         self._block = (words(6400) if block is None else block).tobytes()
         self.commands: list[bytes] = []
         self.mode, self.millivolts = 2, 3000
-        self.sent = self.unread = 0
+        self.sent = self.unread = self._to_lose = 0
         self._began_s: float | None = None
         self._waiting = bytearray()
 
@@ -106,7 +106,11 @@ class EmulatedPpk2(Instrument):
             due = min(due, self.faults.mute_from)
         while self.sent < due:
             upto = min([due, self.sent + 2000, *(at for at in self.faults.lose_bytes if at > self.sent)])
-            data = self._bytes(self.sent, upto)[self.faults.lose_bytes.get(self.sent, 0) :]
+            self._to_lose += self.faults.lose_bytes.get(self.sent, 0)
+            data = self._bytes(self.sent, upto)
+            cut = min(self._to_lose, len(data))
+            self._to_lose -= cut
+            data = data[cut:]
             if len(self._waiting) + len(data) <= MEMORY_BYTES:
                 self._waiting += data
             else:
