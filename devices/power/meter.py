@@ -39,7 +39,8 @@ class MeterFacts:
     A sample stands for the `period_s` before its time, which may be off by `jitter_s`. `full_scale_a` is the largest current that
     it shows, None: not known. `drops_detectable`: a counter or time stamps tell of every lost sample. `accumulates`: it adds up on
     the chip, and each sample is the mean since the one before. `simulated`: there is no sensor. `self_measured`: reading it loads
-    the board under test. `clock_error` is the share by which its seconds may be wrong (k = 1).
+    the board under test. `clock_error` is the share by which its seconds may be wrong (k = 1). Times that do not `follow_clock`,
+    this machine's, are right when the meter is opened, and run away from it by as much afterwards.
     """
 
     name: str
@@ -54,6 +55,7 @@ class MeterFacts:
     simulated: bool = False
     self_measured: bool = False
     clock_error: float = 0.0
+    follow_clock: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

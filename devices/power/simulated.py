@@ -181,6 +181,7 @@ class SimulatedMeter:
             drops_detectable=said.counter,
             simulated=True,
             clock_error=said.clock_ppm * 1e-6,
+            follow_clock=False,
         )
 
     def _due(self, now_s: float) -> int:

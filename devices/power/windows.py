@@ -153,10 +153,10 @@ def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> It
 
 
 def _by_stamp(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp]) -> Iterator[Window]:
-    """Yield a window per stamp. The meter's clock has run away from this machine's since the trace began, by its own error."""
+    """Yield a window per stamp. A clock that nobody sets right has run away from this machine's since the trace began."""
     began_s = next((float(piece.time_s[0]) for piece in trace.pieces() if piece.time_s.size), inf)
     for stamp in stamps:
-        skew_s = facts.clock_error * max(0.0, stamp.end_s - began_s)
+        skew_s = 0.0 if facts.follow_clock else facts.clock_error * max(0.0, stamp.end_s - began_s)
         edge_s = hypot(stamp.uncertainty_s, skew_s, _sampling_s(facts))
         yield Window(start_s=stamp.start_s, end_s=stamp.end_s, inferences=stamp.inferences, edge_s=edge_s)
 

@@ -89,7 +89,8 @@ def test_of_five_windows_the_median_counts() -> None:
 
 def test_every_term_of_the_budget_is_listed_and_they_add_up() -> None:
     errors = replace(EXACT, gain=0.004, shunt=0.003, volt=0.002, offset_a=0.001, source="a datasheet")
-    board = KnownBoard(facts=replace(COUNTING, errors=errors, clock_error=0.0005, has_marker=False), stamp_s=0.006)
+    facts = replace(COUNTING, errors=errors, clock_error=0.0005, follow_clock=False, has_marker=False)
+    board = KnownBoard(facts=facts, stamp_s=0.006)
     energy = board.energy()
     shares = {term.name: term.share for term in energy.budget}
     assert list(shares) == ["gain", "shunt", "voltage", "offset", "edges", "clock", "windows"]

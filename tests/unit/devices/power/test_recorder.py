@@ -16,7 +16,7 @@ import pytest
 from known_power import COUNTING, KnownBoard
 
 from edgepipe.devices.power.meter import MeterFacts, Samples
-from edgepipe.devices.power.recorder import LATE_S, READ_S, Recorder
+from edgepipe.devices.power.recorder import LATE_S, READ_S, WRITE_S, Recorder
 from edgepipe.devices.power.replay import Replay, ReplayMeter
 from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, MeterMissing, StorageError
@@ -77,7 +77,10 @@ def test_everything_that_came_is_in_the_file(tmp_path: Path) -> None:
 def test_what_was_lost_is_counted_in_the_file_even_without_a_sample_after_it(tmp_path: Path) -> None:
     some = next(KnownBoard().trace().pieces())
     lost = replace(NOTHING, dropped=3, saturated=1, resets=1)
-    pieces = list(recorded(tmp_path / "trace", [replace(some, dropped=2), lost]).trace().pieces())
+    with Recorder(GivenMeter(iter([replace(some, dropped=2), lost])), COUNTING, tmp_path / "trace", started_utc="") as recorder:
+        until(lambda: recorder.counters.resets == 1)
+        time.sleep(2 * (WRITE_S + READ_S))  # it is not forgotten when the samples are written
+    pieces = list(recorder.trace().pieces())
     assert [sum(getattr(piece, name) for piece in pieces) for name in ("dropped", "saturated", "resets")] == [5, 1, 1]
 
 

@@ -48,6 +48,17 @@ def test_a_marker_says_more_exactly_when_than_the_stamps_do() -> None:
         assert window.edge_s == pytest.approx(0.01 / np.sqrt(3))
 
 
+def test_a_clock_that_is_set_right_does_not_run_away() -> None:
+    board = KnownBoard(facts=replace(COUNTING, clock_error=1e-3))
+    free = replace(board.facts, follow_clock=False)
+    edges = [
+        [one.edge_s for one in find_windows(facts, board.trace(), board.stamps, board.idle).windows]
+        for facts in (board.facts, free)
+    ]
+    assert edges[0] == pytest.approx([0.01 / np.sqrt(3)] * 5)
+    assert edges[1][0] < edges[1][4] == pytest.approx(0.071, rel=0.02)
+
+
 def lose_pulse(board: KnownBoard) -> None:
     board.marker[board.within(20, 32.1)] = False
 
