@@ -45,7 +45,7 @@ def ina226(root: Path, *, ohm: float = 0.1, told_uohm: int = 100_000, index: int
     """INA226 of hwmon: drivers/hwmon/ina2xx.c since Linux 4.20; datasheet SBOS547B, 6.5 and 7.1."""
     sensor = Sensor(root, "hwmon", index, "ina226", address=address, bus=bus)
     sensor.put(shunt_resistor=told_uohm, update_interval=35)
-    lsb_ua = round(2.5e9 / told_uohm / 1000 * 1000) // 1000
+    lsb_ua = (2_500_000 + told_uohm // 2) // told_uohm  # the driver rounds to whole microamperes
 
     def show(volts: float, amps: float) -> None:
         current, voltage = round(amps * ohm / 2.5e-6), round(volts / 1.25e-3)
@@ -63,7 +63,7 @@ def ina219(root: Path, *, ohm: float = 0.1, told_uohm: int = 100_000) -> Flow:
     """INA219 of hwmon: no update interval; datasheet SBOS448G, 8.5 and 8.6."""
     sensor = Sensor(root, "hwmon", 2, "ina219")
     sensor.put(shunt_resistor=told_uohm)
-    lsb_ua = 10_000_000 // told_uohm
+    lsb_ua = (10_000_000 + told_uohm // 2) // told_uohm
 
     def show(volts: float, amps: float) -> None:
         current, voltage = round(amps * ohm / 10e-6), round(volts / 4e-3)
@@ -151,11 +151,13 @@ class Flow:
     def __init__(self, sensor: Sensor, show: Callable[[float, float], None], volts: float = 5.0, amps: float = 0.6) -> None:
         self.sensor, self.show = sensor, show
         self.conversions: list[tuple[float, float]] = []
-        self._over, self._thread = threading.Event(), threading.Thread(daemon=True)
+        self._over, self._thread = threading.Event(), threading.Thread()
         show(volts, amps)
 
     def vary(self, amps: Callable[[int], float], *, every_s: float, volts: float = 5.0) -> None:
         """Convert every `every_s`: conversion number k sees `amps(k)`. When each ended is noted."""
+        self.conversions.clear()
+        self._over.clear()
 
         def convert() -> None:
             began = monotonic()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from edgepipe.devices.power.feed import Feed, Site
-from edgepipe.devices.power.ina import CHIPS, Chip, errors
+from edgepipe.devices.power.ina import CHIPS, Chip, errors, rounding
 from edgepipe.devices.power.meter import PowerMeter
 from edgepipe.devices.power.sensor import (
     Columns,
@@ -77,9 +77,10 @@ def _plan(feed: Feed, settings: HwMon, found: Found) -> Plan:
     resistor = f"shunt{settings.channel}_resistor" if triple else "shunt_resistor"
     ohm, told_ohm = shunt(feed, settings, value(resistor) if there(resistor) else None)
     volts = supplied(feed, value(f"in{settings.channel if triple else 1}_input") * MILLI, settings.chip)
-    way = _by_shunt_voltage(settings.channel, ohm) if triple else _by_current(chip, told_ohm, told_ohm / ohm)
+    share = told_ohm / ohm / rounding(chip, told_ohm)
+    way = _by_shunt_voltage(settings.channel, ohm) if triple else _by_current(share)
     if chip.power_step is not None and there("power1_input"):
-        finer = _by_power(chip, told_ohm, told_ohm / ohm, volts)
+        finer = _by_power(chip, told_ohm, share, volts)
         way = finer if finer.step_a < way.step_a else way
     for name in way.files:
         value(name)
@@ -109,8 +110,8 @@ def _request(found: Found, way: _Way, watched: list[str]) -> dict[str, Any]:
     }
 
 
-def _by_current(chip: Chip, told_ohm: float, share: float) -> _Way:
-    """Read milliamperes, which are right for a shunt of `told_ohm`; `share` makes them those of the real one."""
+def _by_current(share: float) -> _Way:
+    """Read milliamperes; `share` makes what the driver reckons with the shunt that it was told those of the real one."""
 
     def columns(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         values = table(rows, 2)

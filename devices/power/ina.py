@@ -1,14 +1,14 @@
 """Texas Instruments' current sensors as Linux shows them: what they may be wrong by, and how finely they count.
 
 Limits are the datasheets' at 25 °C, so what a hotter place adds is not in them; a calibration with a known load is better than all
-of this. What a step of a register is worth is the kernel drivers' (drivers/hwmon/ina2xx.c, ina238.c, ina3221.c): they leave the
-chip such a calibration that the current register counts like the shunt voltage's.
+of this. What a step of a register is worth is the kernel drivers' (drivers/hwmon/ina2xx.c since Linux 4.20, ina238.c, ina3221.c):
+they leave the chip such a calibration that the current register counts like the shunt voltage's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, sqrt
+from math import floor, hypot, sqrt
 from typing import Literal
 
 from edgepipe.devices.power.meter import ErrorTerms
@@ -24,7 +24,7 @@ class Chip:
     `current_step_v` is what a step of the current register is worth across the shunt, `power_step` how many watts an ampere of that
     makes a step of the power register, None: the chip has none. Across the shunt it shows `range_v` at most. `interval_s` is how
     often it converts as its driver sets it up, where no file tells; `shunt_ohm` is its own shunt. `since` is the first Linux with
-    its hwmon driver.
+    its hwmon driver, which takes a step for `whole_ua`, a whole number of microamperes.
     """
 
     gain: float
@@ -39,6 +39,7 @@ class Chip:
     source: str
     power_step: float | None = None
     shunt_ohm: float | None = None
+    whole_ua: bool = False
 
 
 CHIPS: dict[str, Chip] = {
@@ -55,6 +56,7 @@ CHIPS: dict[str, Chip] = {
         interval_s=1.064e-3,
         since="3.5",
         source="INA219 datasheet SBOS448G, table 7.5",
+        whole_ua=True,
     ),
     # 16 averages of 1.1 ms for each of the two voltages.
     "ina226": Chip(
@@ -69,6 +71,7 @@ CHIPS: dict[str, Chip] = {
         interval_s=35.2e-3,
         since="3.5",
         source="INA226 datasheet SBOS547B, table 5.5",
+        whole_ua=True,
     ),
     # Its bus voltage is taken for no better than the INA238's. 16 averages of 1.052 ms for two voltages and a temperature.
     "ina228": Chip(
@@ -112,6 +115,7 @@ CHIPS: dict[str, Chip] = {
         shunt_ohm=2e-3,
         since="6.13",
         source="INA260 datasheet SBOS656C, table 7.5; bus offset as INA226's",
+        whole_ua=True,
     ),
     "ina3221": Chip(
         gain=0.0025,
@@ -126,6 +130,12 @@ CHIPS: dict[str, Chip] = {
         source="INA3221 datasheet SBOS576A, electrical characteristics",
     ),
 }
+
+
+def rounding(chip: Chip, told_ohm: float) -> float:
+    """Return what a driver's whole microamperes make of a current, as a factor: at 0.15 ohms an INA226's 16.67 are taken for 17."""
+    exact_ua = chip.current_step_v / told_ohm * 1e6
+    return floor(exact_ua + 0.5) / exact_ua if chip.whole_ua else 1.0
 
 
 def errors(
