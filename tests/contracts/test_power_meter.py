@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,15 +13,21 @@ from time import monotonic
 
 import numpy as np
 import pytest
+import sensor_trees
 from known_power import COUNTING, KnownBoard
 
 from edgepipe.devices.power.csv_lines import Csv, CsvMeter
+from edgepipe.devices.power.feed import Feed
+from edgepipe.devices.power.hwmon import HwMon
+from edgepipe.devices.power.iio import Iio
 from edgepipe.devices.power.joulescope import Joulescope, JoulescopeMeter
 from edgepipe.devices.power.lpm01a import Lpm01a, Lpm01aMeter
 from edgepipe.devices.power.meter import PowerMeter, Samples
 from edgepipe.devices.power.ppk2 import Ppk2, Ppk2Meter
 from edgepipe.devices.power.replay import Replay, ReplayMeter
+from edgepipe.devices.power.sensor import SensorMeter
 from edgepipe.devices.power.trace_file import TraceWriter
+from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.errors import DeviceUnreachable, MeterMissing
 from tests.power_meters import lpm01a_emulator, ppk2_emulator
 from tests.power_meters.joulescope_stand_in import StandIn
@@ -119,6 +126,26 @@ def replay(folder: Path, held: ExitStack) -> Setup:
     return Setup(meter(recording), 5.0, 0.25, unplug, meter(folder / "absent"), meter(letter), has_marker=True)
 
 
+def hwmon(folder: Path, held: ExitStack) -> Setup:
+    flow = sensor_trees.ina226(folder / "right")
+    flow.sensor.put(update_interval=2)
+    return sensor(folder, HwMon(chip="ina226", shunt_ohm=0.1), "hwmon")
+
+
+def iio(folder: Path, held: ExitStack) -> Setup:
+    sensor_trees.iio_ina226(folder / "right", averages=1)
+    return sensor(folder, Iio(chip="ina226", shunt_ohm=0.1), "iio")
+
+
+def sensor(folder: Path, settings: HwMon | Iio, kind: str) -> Setup:
+    def meter(root: Path) -> PowerMeter:
+        return SensorMeter(Feed("meterhost", LocalTransport(), root=str(root)), settings.plan)
+
+    right, wrong, absent = (folder / name for name in ("right", "wrong", "absent"))
+    sensor_trees.Sensor(wrong, kind, 0, "ina226").put(temp1_input=40_000)
+    return Setup(meter(right), 5.0, 0.6, lambda: shutil.rmtree(right), meter(absent), meter(wrong))
+
+
 # A meter of another kind is one function and one line.
 KINDS: dict[str, Callable[[Path, ExitStack], Setup]] = {
     "ppk2": ppk2,
@@ -126,6 +153,8 @@ KINDS: dict[str, Callable[[Path, ExitStack], Setup]] = {
     "csv": csv,
     "joulescope": joulescope,
     "replay": replay,
+    "hwmon": hwmon,
+    "iio": iio,
 }
 
 
