@@ -52,6 +52,7 @@ PARTS = (
     "synthetic_energy",
     "published_energy",
     "long_recording",
+    "ppk2_decoder",
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tests.power_meters.instrument import Instrument
 
 NAME = "usb-Nordic_Semiconductor_PPK2_0123456789AB-if01"
 HZ = 100_000
-MEMORY_BYTES = 200_000  # half a second: an emulator may be held up by its machine for longer than a kit ever is
+MEMORY_S = 0.5  # an emulator may be held up by its machine for longer than a kit ever is
 # Constants of the size that real kits have, one range with each kind of term.
 R = (1003.0, 101.5, 10.25, 0.96, 0.056)
 GS = (0.0, 110.0, 18.0, 2.4, 0.07)
@@ -63,8 +63,18 @@ class Ppk2Faults:
 class EmulatedPpk2(Instrument):
     """Sends a current of `code` in range `number`; `active` says of a sample's number whether logic line 0 is up."""
 
-    def __init__(self, folder: Path, faults: Ppk2Faults | None = None, *, block: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        faults: Ppk2Faults | None = None,
+        *,
+        block: np.ndarray | None = None,
+        speed: int = 1,
+        memory_s: float = MEMORY_S,
+    ) -> None:
         super().__init__(folder, NAME)
+        self._hz = HZ * speed
+        self._memory_bytes = 4 * self._hz * memory_s
         self.faults = faults or Ppk2Faults()
         # A whole number of counts long, so that it may be sent again and again.
         self._block = (words(6400) if block is None else block).tobytes()
@@ -101,17 +111,17 @@ class EmulatedPpk2(Instrument):
         """Send the samples that were taken meanwhile; those that find no room are lost whole."""
         if self._began_s is None:
             return
-        due = int((now_s - self._began_s) * HZ)
+        due = int((now_s - self._began_s) * self._hz)
         if self.faults.mute_from is not None:
             due = min(due, self.faults.mute_from)
         while self.sent < due:
-            upto = min([due, self.sent + 2000, *(at for at in self.faults.lose_bytes if at > self.sent)])
+            upto = min([due, self.sent + self._hz // 50, *(at for at in self.faults.lose_bytes if at > self.sent)])
             self._to_lose += self.faults.lose_bytes.get(self.sent, 0)
             data = self._bytes(self.sent, upto)
             cut = min(self._to_lose, len(data))
             self._to_lose -= cut
             data = data[cut:]
-            if len(self._waiting) + len(data) <= MEMORY_BYTES:
+            if len(self._waiting) + len(data) <= self._memory_bytes:
                 self._waiting += data
             else:
                 self.unread += upto - self.sent
@@ -129,8 +139,9 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("folder", type=Path)
     asked.add_argument("seconds", type=float)
+    asked.add_argument("speed", type=int, nargs="?", default=1, help="how many times faster than a real one")
     given = asked.parse_args()
-    with EmulatedPpk2(given.folder) as kit:
+    with EmulatedPpk2(given.folder, speed=given.speed) as kit:
         print(NAME, flush=True)
         sleep(given.seconds)
         print(kit.unread, file=sys.stderr)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 
 import numpy as np
 import pytest
 
 from edgepipe.devices.power.ppk2 import Ppk2, Ppk2Meter
-from edgepipe.devices.power.ppk2_stream import COUNTS
+from edgepipe.devices.power.ppk2_calibration import amperes, read_metadata
+from edgepipe.devices.power.ppk2_stream import COUNTS, WordStream
 from edgepipe.devices.power.serial_meter import open_line
 from edgepipe.devices.transports.serial_line import TtyLine
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError, MeterMissing
@@ -26,7 +27,7 @@ SOURCE = Ppk2(by_id=NAME, mode="source", volts=3.3, marker_line=3)
 def kit(
     folder: Path, faults: Ppk2Faults | None = None, settings: Ppk2 = SOURCE, **more: object
 ) -> Iterator[tuple[EmulatedPpk2, Ppk2Meter]]:
-    with EmulatedPpk2(folder, faults, **more) as emulated:  # type: ignore[arg-type]
+    with EmulatedPpk2(folder, faults, memory_s=5.0, **more) as emulated:  # type: ignore[arg-type]
         meter = Ppk2Meter("board", settings, folder=folder)
         try:
             yield emulated, meter
@@ -84,6 +85,17 @@ def test_nothing_is_lost_or_found_lost_where_nothing_was(tmp_path: Path) -> None
     with kit(tmp_path) as (emulated, meter):
         meter.open()
         assert lost_in(meter, 5.0) == emulated.unread == 0
+
+
+def test_decoding_takes_a_small_share_of_the_time_that_the_samples_took() -> None:
+    metadata = read_metadata((ANSWER % (3300, 2)).encode())
+    stream, table, data = WordStream(), amperes(metadata, 3.3), words(2048).tobytes()
+    began_s = process_time()
+    for _ in range(250):
+        found = stream.feed(data)
+        assert found.dropped == 0
+        table[found.words & 0x1FFFF].sum()
+    assert process_time() - began_s < 0.25 * 250 * 2048 / HZ
 
 
 def test_a_current_beyond_the_highest_range_is_saturated(tmp_path: Path) -> None:
