@@ -149,4 +149,5 @@ class CsvMeter:
             ),
             drops_detectable=settings.period_s is not None,
             clock_error=CLOCK_ERROR,
+            follow_clock=False,
         )

@@ -113,6 +113,16 @@ def test_a_meter_keeps_its_settings(tmp_path: Path) -> None:
     assert power == HwMon(via="meterhost", chip="ina226", shunt_ohm=0.1)
 
 
+def test_the_meters_in_the_documentation_are_written_as_they_are_read(tmp_path: Path) -> None:
+    lines = [line for line in (ROOT / "docs/power.md").read_text().splitlines() if line.startswith("power: {")]
+    assert len(lines) >= 4
+    devices = "\n".join(
+        f"  d{number}: {{board: linux, target: host, transport: {{kind: local}}, {line}}}" for number, line in enumerate(lines)
+    )
+    read = read_inventory(write(tmp_path, f"schema: 1\ndevices:\n{devices}\n")).devices.values()
+    assert [entry.power.meter for entry in read if entry.power] == [line.split()[2].rstrip(",") for line in lines]
+
+
 def test_a_device_that_is_no_map_hides_no_other_mistake(tmp_path: Path) -> None:
     local = "board: linux, target: host, transport: {kind: local}"
     text = f"schema: 1\ndevices:\n  a: linux\n  3: {{{local}}}\n  b: {{{local}, clock_mhz: .nan}}\n  c: {{{local}, clock: 1}}\n"
