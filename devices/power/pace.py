@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STRETCH_S = 1.0  # the least late arrival in so long says where the meter's clock is
-PATIENCE = 3  # so many stretches in a row must be late before samples count as lost: a busy machine is late too, but not for long
+PATIENCE = 3  # so many stretches in a row must be late by the same before samples count as lost: a busy machine is so by chance
 PHASE_SHARE, DRIFT_SHARE = 0.5, 0.05  # of what a stretch was late by: taken back during the next one, and learned as drift
 LARGEST_RATE = 1e-4  # either of them changes the length of a second by no more
 # Both at their largest, and evenly distributed between: JCGM 100:2008, 4.3.7.
@@ -22,7 +22,7 @@ class Pace:
 
     The arrivals that were least late are as good as the meter's clock itself, so it is steered by them, slowly enough to change no
     energy. A loss that a counter of `alias` steps does not show (a multiple of it) makes every later sample late by as much and
-    for good, which drift and a busy machine do not: it is found within PATIENCE + 1 stretches. `alias` 0: not looked for.
+    for good, which drift and a busy machine do not: it is found within PATIENCE + 1 calm stretches. `alias` 0: not looked for.
     """
 
     def __init__(self, period_s: float, *, alias: int = 0) -> None:
@@ -30,7 +30,7 @@ class Pace:
         self._base, self._base_s = 0, inf
         self._rate = self._drift = 0.0
         self._least_s, self._began_s = inf, 0.0
-        self._late: list[float] = []
+        self._late: list[int] = []
 
     def anchor(self, newest: int, now_s: float) -> None:
         """Say that sample number `newest` had come at `now_s`; to be called some times before any sample is placed."""
@@ -61,13 +61,13 @@ class Pace:
 
     def _lost(self, late_s: float) -> int:
         self._rate = self._drift
-        self._late.append(late_s)
-        if len(self._late) < PATIENCE:
+        steps = round(late_s / (self._alias * self._period_s))
+        self._late = [*self._late[1 - PATIENCE :], steps]
+        if self._late != PATIENCE * [steps]:
             return 0
-        lost = self._alias * round(min(self._late) / (self._alias * self._period_s))
         self._late.clear()
-        self._base_s += lost * self._period_s
-        return lost
+        self._base_s += self._alias * steps * self._period_s
+        return self._alias * steps
 
 
 def _within(rate: float) -> float:
