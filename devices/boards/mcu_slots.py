@@ -149,10 +149,14 @@ class SlotTalk:
 
         Raises DeviceBusy during a trial, ModelRejected where the slot is too small, InfrastructureError where the flash is worn.
         """
+        before = 0
         while True:
             done, total, sequence = STEP.unpack_from(self._ask(Ask.STAGE, VERSION.pack(version), deadline_s=STEP_S).payload)
             if done == total:
                 return int(sequence)
+            if done <= before:
+                raise InfrastructureError(f"{self._device} began to copy the model anew", cause="it was reset meanwhile")
+            before = done
 
     def confirm(self, sequence: int) -> None:
         """Keep what runs on trial."""

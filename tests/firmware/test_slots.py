@@ -14,14 +14,14 @@ import pytest
 from benchmarks import flash_resets
 from benchmarks.deployments import golden_of
 from benchmarks.deployments import order as order_of
-from benchmarks.flash_resets import FLASH_BYTES, SECTOR_BYTES, Campaign, Cut, Extent, operations
+from benchmarks.flash_resets import FLASH_BYTES, RIG, SECTOR_BYTES, Campaign, Cut, Extent, operations
 from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.deployments import Order, State
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
 from edgepipe.devices.transports.qemu import QemuTransport
-from edgepipe.errors import UsageError
+from edgepipe.errors import InfrastructureError, UsageError
 from tests.firmware.dense import dense
 from tests.firmware.host_board import HostBoard, HostTransport, firmware
 
@@ -29,6 +29,7 @@ MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 RECORD_BYTES = 256  # the host's unit
 CONFIRMED_RECORD = 3  # behind the header, whole, and tried
 MACHINES = tuple(port for port in firmware_build.PORTS if port.startswith("mps"))
+REFUSED = 5  # host_flash.c: the operation is not done, and the power stays on
 OPTIONS = RunOptions()
 
 
@@ -226,6 +227,35 @@ def test_whoever_wants_to_stay_with_what_runs_gets_rid_of_a_model_that_waits(
             wanted.sha256,
             None,
         )
+
+
+def refuse(flash: Path, at: int) -> None:
+    """Have the flash not take the operation `at`, counted from now."""
+    with flash.open("r+b") as file:
+        file.seek(FLASH_BYTES)
+        file.write(RIG.pack(0, at, REFUSED))
+
+
+def test_a_mark_that_the_flash_does_not_take_is_written_behind(device: HostBoard, flash: Path, tmp_path: Path) -> None:
+    with talking(device, tmp_path) as board:
+        keep(board, order(tmp_path, 1))
+        count = operations(flash)
+        for seed, mark in ((2, count - 2), (3, count - 1), (4, count)):  # whole, tried, confirmed
+            refuse(flash, mark)
+            before = board.standing().current
+            assert keep(board, order(tmp_path, seed)) != before
+            assert (board.standing().state, operations(flash)) == (State.COMMITTED, count + 1)
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 5, 10])  # the model's sectors, the records' sector, header, model
+def test_a_flash_that_is_worn_out_is_said_and_what_runs_stays(device: HostBoard, flash: Path, tmp_path: Path, at: int) -> None:
+    with talking(device, tmp_path) as board:
+        first, second = keep(board, order(tmp_path, 1)), order(tmp_path, 2)
+        refuse(flash, at)
+        with pytest.raises(InfrastructureError, match="a flash that does not take what is written"):
+            board.deploy(second)
+        assert (board.standing().state, board.standing().current) == (State.COMMITTED, first)
+        assert keep(board, second) == board.standing().current
 
 
 def test_a_board_that_keeps_no_models_says_what_to_do_instead(tmp_path: Path) -> None:

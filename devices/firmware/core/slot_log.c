@@ -110,9 +110,10 @@ bool slot_log_mark(uint32_t offset, enum slot_record kind, const uint8_t *words,
         memset(record + AT_WORDS, 0, SLOT_WORDS_BYTES);
         memcpy(record + AT_WORDS, words, words_bytes < SLOT_WORDS_BYTES ? words_bytes : SLOT_WORDS_BYTES);
     }
+    /* What looks erased need not be: where power failed in the middle, flash with a checksum a unit may take nothing more. */
     for (uint32_t i = 1; i < PORT_FLASH.sector_bytes / stride(); i++) {
-        if (is_erased(record_at(offset, i), stride())) {
-            return put(record, kind, story.sequence, offset + i * stride());
+        if (is_erased(record_at(offset, i), stride()) && put(record, kind, story.sequence, offset + i * stride())) {
+            return true;
         }
     }
     return false;

@@ -84,6 +84,7 @@ static bool starts(uint32_t slot)
 
 void slots_start(void)
 {
+    model_unload();
     const uint32_t newest = slots_story(1).sequence > slots_story(0).sequence ? 1u : 0u;
     running = starts(newest) ? newest : starts(1u - newest) ? 1u - newest : SLOTS_NONE;
 }

@@ -120,7 +120,7 @@ enum staging_result staging_step(uint64_t version, struct staging_progress *prog
     if (order->total_bytes > slots_capacity()) {
         return STAGING_TOO_LARGE;
     }
-    if (!job.is_under_way || job.title.version != version || memcmp(job.sha256, order->sha256, SHA256_BYTES) != 0) {
+    if (!job.is_under_way || job.slot == slots_running() || job.title.version != version || memcmp(job.sha256, order->sha256, SHA256_BYTES) != 0) {
         if (is_staged(order, version, &progress->sequence)) {
             progress->done = progress->total = order->total_bytes;
             return STAGING_OK;

@@ -34,6 +34,14 @@ static void fall_silent(void)
     }
 }
 
+/* A port may take the non-maskable interrupt, with which some chips answer a read of damaged flash. */
+void damaged_read(void);
+
+__attribute__((weak)) void damaged_read(void)
+{
+    fall_silent();
+}
+
 typedef void (*handler)(void);
 
 #define SYSTEM_VECTORS 16u
@@ -44,6 +52,6 @@ __attribute__((section(".vectors"), used)) static const struct {
     handler handlers[SYSTEM_VECTORS - 1u];
 } VECTORS = {
     stack_top,
-    {start, fall_silent, fall_silent, fall_silent, fall_silent, fall_silent, 0, 0, 0, 0, fall_silent, fall_silent, 0,
+    {start, damaged_read, fall_silent, fall_silent, fall_silent, fall_silent, 0, 0, 0, 0, fall_silent, fall_silent, 0,
      fall_silent, systick_wrapped},
 };

@@ -1,4 +1,4 @@
-/* Behind the flash, the file holds a rig for tests: it counts operations and cuts the power in one of them. */
+/* Behind the flash, the file holds a rig for tests: it counts operations, and cuts the power in one of them or refuses it. */
 #define _GNU_SOURCE
 #include "port/host_flash/host_flash.h"
 
@@ -21,12 +21,12 @@
 #define ERASED 0xFFu
 #define SCATTER 2654435761u /* Knuth, The Art of Computer Programming 3, 6.4: spreads what follows one another */
 
-/* How much of the operation is done when the power is cut. */
-enum extent { NOTHING, FIRST_HALF, LAST_HALF, SCATTERED_BITS, ALL };
+/* How much of the operation is done when the power is cut; REFUSED leaves the power on. */
+enum extent { NOTHING, FIRST_HALF, LAST_HALF, SCATTERED_BITS, ALL, REFUSED };
 
 struct rig {
     uint32_t done;   /* operations since the file was made */
-    uint32_t cut_at; /* the one in which the power is cut; 0: in none */
+    uint32_t cut_at; /* the one that goes wrong; 0: none */
     uint32_t extent;
 };
 
@@ -50,12 +50,15 @@ static uint8_t torn(uint8_t before, uint8_t after, uint32_t index, uint32_t coun
 }
 
 /* Do one operation: `bytes` are written, NULL erases. */
-static void operate(uint32_t offset, const uint8_t *bytes, uint32_t count)
+static bool operate(uint32_t offset, const uint8_t *bytes, uint32_t count)
 {
     struct rig rig;
     memcpy(&rig, flash + FLASH_BYTES, sizeof rig);
     const bool is_cut = ++rig.done == rig.cut_at;
     memcpy(flash + FLASH_BYTES, &rig, sizeof rig);
+    if (is_cut && rig.extent == (uint32_t)REFUSED) {
+        return false;
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *to = flash + offset + i;
         const uint8_t after = bytes != NULL ? (uint8_t)(*to & bytes[i]) : (uint8_t)ERASED;
@@ -64,12 +67,12 @@ static void operate(uint32_t offset, const uint8_t *bytes, uint32_t count)
     if (is_cut) {
         _exit(1);
     }
+    return true;
 }
 
 static bool erase(uint32_t offset)
 {
-    operate(offset, NULL, SECTOR_BYTES);
-    return true;
+    return operate(offset, NULL, SECTOR_BYTES);
 }
 
 /* Refuses what is not erased, as flash with a checksum for each unit does. */
@@ -80,8 +83,7 @@ static bool program(uint32_t offset, const uint8_t *bytes, uint32_t count)
             return false;
         }
     }
-    operate(offset, bytes, count);
-    return true;
+    return operate(offset, bytes, count);
 }
 
 const struct port_flash PORT_FLASH = {
