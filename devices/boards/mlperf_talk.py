@@ -53,9 +53,10 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Laps:
-    """Runs between two time stamps of the board, `duration_us`, which this machine saw `seen_s` apart; `stamps_us` are the two."""
+    """Runs between two time stamps of the board, `stamps_us`; for this machine they took `seen_s`, with `warmup` runs before them."""
 
     runs: int
+    warmup: int
     duration_us: int
     seen_s: float
     stamps_us: tuple[int, int]
@@ -118,22 +119,25 @@ class MlperfTalk:
 
         Raises InfrastructureError where what is told of it is not complete, or not of this command.
         """
+        began = self._clock()
         seen = self._seen(f"infer {runs} {warmup}", deadline_s=deadline_s)
         said = [message for message, _ in seen]
-        laps = [(int(found[1]), at) for message, at in seen if (found := re.fullmatch(r"m-lap-us-(\d{1,10})", message))]
-        if not laps and "m-infer-done" in said:
+        laps = [int(found[1]) for message in said if (found := re.fullmatch(r"m-lap-us-(\d{1,10})", message))]
+        ended = next((at for message, at in seen if message == "m-infer-done"), None)
+        if not laps and ended is not None:
             raise InfrastructureError(
                 f"{self._device} tells no times",
                 cause="it is in energy mode, where they are edges on a pin",
                 todo="Flash the other.",
             )
-        if f"m-infer-start-{runs}" not in said or "m-infer-done" not in said or len(laps) != 2:
+        if f"m-infer-start-{runs}" not in said or ended is None or len(laps) != 2:
             raise InfrastructureError(
                 f"what {self._device} tells of {runs} runs is not complete", cause="the line damaged it, or the board started anew"
             )
-        (first, began), (last, ended) = laps
+        first, last = laps
         return Laps(
             runs=runs,
+            warmup=warmup,
             duration_us=(last - first) % STAMP_WRAP,
             seen_s=ended - began,
             stamps_us=(first, last),

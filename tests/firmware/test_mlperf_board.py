@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,6 +96,35 @@ def test_a_board_is_measured_in_windows_of_many_runs(host: HostBoard, model: Pat
     assert (len(samples), block.stride, block.invocations) == (5, 2, 10)
     assert block.median_ns == sorted(samples)[2]
     assert block.resolution_ns == 500.0  # a microsecond in two runs
+
+
+def test_a_time_that_this_machine_did_not_see_pass_is_refused(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    class Quicker:
+        """A line behind which a board's clock seems to run a thousand times as fast."""
+
+        def read(self, *, deadline_s: float) -> bytes:
+            return re.sub(
+                rb"m-lap-us-(\d+)", lambda lap: b"m-lap-us-%d" % (int(lap[1]) * 1000 % 2**32), host.read(deadline_s=deadline_s)
+            )
+
+        def write(self, data: bytes, *, deadline_s: float) -> None:
+            host.write(data, deadline_s=deadline_s)
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(InfrastructureError, match=r"runs took .* s, but they took .* s here"):
+        measured(board_on(Quicker(), tmp_path), model)
+
+
+def test_it_is_measured_as_long_as_usual(host: HostBoard, model: Path, tmp_path: Path) -> None:
+    with closing(board_on(host, tmp_path)) as board:
+        board.open()
+        board.push(model, sha256_of(model))
+        block = board.measure(sha256_of(model), BlockRequest(index=0, min_s=0.3))
+    assert block.outcome is RunOutcome.OK
+    assert block.invocations >= 50
+    assert block.median_ns is not None
 
 
 def test_it_says_who_it_is_as_far_as_the_protocol_does(host: HostBoard, tmp_path: Path) -> None:

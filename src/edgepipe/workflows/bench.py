@@ -92,6 +92,8 @@ class _Task:
             unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
             for words in filter(None, (unsteady, unpinned(entry, record.device))):
                 self.emit(Note(text=words, warning=True))
+            if coarse := _coarse(record):
+                self.emit(Note(text=coarse))
             return replace(record, tpu_mac_share=self.tpu_mac_share, memory=self._memory(record))
 
     def _measured(self, entry: DeviceEntry, stop: Stop, shown: Line) -> RunRecord:
@@ -147,6 +149,15 @@ def _unsteady(record: RunRecord) -> str:
     name = record.device.name
     words = f"{name} was measured under the governor {', '.join(sorted(map(str, governors)))}, which edgepipe may not change there"
     return f"{words}; edgepipe farm probe {name} says what to do"
+
+
+def _coarse(record: RunRecord) -> str:
+    """Say how finely a board told the time where that was not each run by itself."""
+    steps = [(block.resolution_ns, block.stride) for block in record.blocks if block.resolution_ns is not None]
+    if not steps:
+        return ""
+    coarsest_ns, runs = max(steps)
+    return f"{record.device.name} tells no single runs: a sample is the mean of {runs:,}, to {coarsest_ns / 1000:.3g} us"
 
 
 def ended(record: RunRecord) -> str:
