@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, median_low
+from time import monotonic
 from typing import Protocol
 
 from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
@@ -287,14 +288,16 @@ class McuBoard:
         return tuple(talk.read(index, tensor.size_bytes) for index, tensor in enumerate(loaded.outputs))
 
     def _timed(self, inputs: Sequence[bytes], request: BlockRequest) -> tuple[list[int], int, bool]:
-        """Return the ticks of the timed runs, the number of warm-up runs, and whether those had settled (METHODS §1)."""
-        clock_hz = self.clock_hz
-        warm, settled = list[int](), False
-        while len(warm) < request.warmup_min or not (settled or sum(warm) > request.warmup_max_s * clock_hz):
+        """Return the ticks of the timed runs, the number of warm-up runs, and whether those had settled (METHODS §1).
+
+        The seconds are this machine's: with a model of a microsecond, one of the board's own would be a million requests.
+        """
+        began, warm, settled = monotonic(), list[int](), False
+        while len(warm) < request.warmup_min or not (settled or monotonic() - began > request.warmup_max_s):
             warm.append(self._run(inputs, request.options))
             settled = len(warm) >= 2 * WINDOW and _is_settled(warm)
-        ticks = list[int]()
-        while len(ticks) < request.min_invocations or sum(ticks) < request.min_s * clock_hz:
+        began, ticks = monotonic(), list[int]()
+        while len(ticks) < request.min_invocations or monotonic() - began < request.min_s:
             ticks.append(self._run(inputs, request.options))
         return ticks, len(warm), settled
 

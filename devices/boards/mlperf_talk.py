@@ -53,7 +53,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Laps:
-    """Runs between two time stamps of the board, `stamps_us`; for this machine they took `seen_s`, with `warmup` runs before them."""
+    """Runs between two time stamps of the board, `stamps_us`; here they took `seen_s`, with `warmup` runs before them."""
 
     runs: int
     warmup: int
