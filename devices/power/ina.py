@@ -84,7 +84,7 @@ CHIPS: dict[str, Chip] = {
         range_v=163.84e-3,
         power_step=3.2,
         interval_s=50.5e-3,
-        since="6.18",
+        since="6.17",
         source="INA228-Q1 datasheet SLYS022A, features; bus voltage as INA238's",
     ),
     # The driver's current register drops two bits.
