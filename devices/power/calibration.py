@@ -89,9 +89,10 @@ def with_zero(facts: MeterFacts, amps: Iterable[float], earlier: Calibration | N
     UsageError where a load is still on it.
     """
     mean_a, error_a = _mean(amps)
-    if facts.errors.offset_a and abs(mean_a) > MOST_OFFSETS * facts.errors.offset_a:
+    own_a = facts.errors.offset_a
+    if own_a and abs(mean_a) > MOST_OFFSETS * own_a:
         raise UsageError(
-            f"the meter shows {1e3 * mean_a:.4g} mA, and without a load should be off by {1e3 * facts.errors.offset_a:.2g} mA or so",
+            f"the meter shows {1e3 * mean_a:.4g} mA, and without a load should be off by {1e3 * own_a:.2g} mA or so",
             cause="something still draws current through it",
             todo="Take the load off.",
         )
