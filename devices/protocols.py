@@ -144,7 +144,8 @@ class Deployable(Board, Protocol):
     """A board that keeps models for applications, and never ends up without one that works.
 
     1. `deploy()` puts a model on trial: the board checks its health and goes back by itself where that is bad.
-    2. `confirm()` within the deadline, or the board goes back by itself, whether the host is there or not.
+    2. `confirm()` within the deadline, or the board goes back by itself, whether the host is there or not; a microcontroller, which
+       has no clock for that, at its next reset.
     3. `rollback()` goes back to what was current before, from a trial or from a confirmed model.
     """
 
