@@ -35,7 +35,7 @@ class Pi5Pmic(MeterSettings):
     """The board's own readings, one every `every_s`: quicker ones take more power themselves. `self_measured` is always so."""
 
     meter: Literal["pi5_pmic"] = "pi5_pmic"
-    every_s: Annotated[float, Field(ge=0.02, le=1.0)] = 0.05
+    every_s: Annotated[float, Field(ge=0.02, le=1.0)] = 0.04
     self_measured: Literal[True] = True
 
     def connect(self, site: Site) -> PowerMeter:

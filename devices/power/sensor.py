@@ -93,12 +93,14 @@ class SensorMeter:
         limit_s = SURE * plan.interval_s if keeps_up else 0.0
         longest_s = (2 - SURE) * plan.interval_s + pace_s if keeps_up else plan.interval_s
         started = self._feed.start(longest_s=longest_s, pace_s=pace_s, limit_s=limit_s, **plan.request)
-        pace_s = started["pace_ns"] / 1e9
+        pace_s, takes_s = started["pace_ns"] / 1e9, started["takes_ns"] / 1e9
+        # It ended at any time since the look before; one that is only sampled, at any time during itself and the look.
+        unsure_s = pace_s if keeps_up else hypot(min(plan.interval_s, pace_s) if plan.pace_s is None else 0.0, takes_s)
         return MeterFacts(
             name=plan.name,
             serial=plan.serial,
             period_s=max(plan.interval_s, pace_s),
-            jitter_s=hypot(pace_s / 3**0.5, self._feed.clock_uncertainty_s),  # since the end of a conversion: a rectangle
+            jitter_s=hypot(unsure_s / 3**0.5, self._feed.clock_uncertainty_s),  # JCGM 100:2008, 4.3.7
             errors=plan.errors,
             full_scale_a=plan.full_scale_a,
             drops_detectable=bool(started["limit_ns"]),

@@ -197,6 +197,15 @@ def test_a_reader_that_was_stopped_counts_what_it_missed(root: Path, opened: Ope
     assert dropped >= 10  # half a second of conversions of 35 ms
 
 
+def test_it_is_read_before_all_other_work_where_that_is_allowed(root: Path, opened: Opened) -> None:
+    first = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))"
+    allowed = subprocess.run([sys.executable, "-c", first], capture_output=True, check=False).returncode == 0
+    sensor_trees.ina226(root)
+    opened(HwMon(chip="ina226"))
+    (pid,) = descendants(os.getpid())
+    assert os.sched_getscheduler(pid) == (os.SCHED_FIFO | os.SCHED_RESET_ON_FORK if allowed else os.SCHED_OTHER)
+
+
 def test_a_sensor_too_quick_to_be_read_claims_to_miss_nothing(root: Path, opened: Opened) -> None:
     sensor_trees.ina219(root)
     _, facts = opened(HwMon(chip="ina219"))
