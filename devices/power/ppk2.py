@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
+from edgepipe.devices.power.line_reader import LineReader
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
 from edgepipe.devices.power.ppk2_calibration import FULL_SCALE_A, Metadata, amperes, read_metadata, saturated
@@ -34,9 +35,7 @@ PERIOD_S = 1e-5
 JITTER_S = 1e-3  # USB at full speed has frames of 1 ms, of which the least late count
 WRITE_S, ANSWER_S, QUIET_S, QUIET_WITHIN_S, SETTLE_S, SILENCE_S = 1.0, 2.0, 0.1, 3.0, 0.3, 2.0
 LARGEST_ANSWER_BYTES = 1 << 16
-AT_ONCE_S = 0.02  # samples are decoded 2,000 at a time: fewer would cost more of the processor, more are late
-# In a pause 1,600 bytes come. Where there were more, it goes on without one until a read brings next to nothing.
-PAUSE_S, BEHIND_BYTES, MORE_BYTES, LARGEST_BYTES = 0.004, 2048, 512, 1 << 18
+AT_ONCE_BYTES = 8000  # 20 ms: to decode fewer samples at once would take more of the processor
 # PPK2 User Guide, Measurement accuracy and Measurement resolution, both typical. The three ranges below are no better.
 UP_TO_50_MA, UP_TO_1_A = (0.10, 50e-6), (0.15, 1e-3)
 Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
@@ -68,6 +67,7 @@ class Ppk2Meter:
     def __init__(self, device: str, settings: Ppk2, *, folder: Path = BY_ID) -> None:
         self._name, self._settings, self._folder = f"the PPK2 of {device}", settings, folder
         self._line: TtyLine | None = None
+        self._reader: LineReader | None = None
 
     def open(self) -> MeterFacts:
         """Find it, set it up and have it measure. Raises MeterMissing, DeviceBusy."""
@@ -88,13 +88,13 @@ class Ppk2Meter:
 
     def read(self, *, deadline_s: float) -> Samples:
         """Return what came. Raises DeviceUnreachable when it is gone, or sends nothing that can be read."""
-        if self._line is None:
+        if self._reader is None:
             raise DeviceUnreachable(f"{self._name} is not open")
-        data, now = self._gathered(self._line, deadline_s)
+        data, now = self._reader.take(AT_ONCE_BYTES, deadline_s=deadline_s)
         found = self._stream.feed(data)
         if found.words.size:
             self._last_s = now
-        elif now - self._last_s > SILENCE_S:
+        elif monotonic() - self._last_s > SILENCE_S:
             raise DeviceUnreachable(
                 f"{self._name} has sent no sample for {SILENCE_S:g} s",
                 cause="it hangs, or the line is so disturbed that nothing can be read",
@@ -107,6 +107,9 @@ class Ppk2Meter:
     def close(self) -> None:
         """Stop it and let go of it."""
         line, self._line = self._line, None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
         if line is None:
             return
         try:
@@ -154,31 +157,13 @@ class Ppk2Meter:
         """Start, and learn from the first samples when samples arrive; they are not given out."""
         self._stream, self._pace = WordStream(), Pace(PERIOD_S, alias=COUNTS)
         line.write(START, deadline_s=WRITE_S)
-        began = monotonic()
+        self._reader, began = LineReader(line), monotonic()
         while (now := monotonic()) < began + SETTLE_S or (not self._stream.next_number and now < began + ANSWER_S):
-            if self._stream.feed(line.read(deadline_s=SETTLE_S)).words.size:
-                self._last_s = monotonic()
+            data, self._last_s = self._reader.take(1, deadline_s=SETTLE_S)
+            if self._stream.feed(data).words.size:
                 self._pace.anchor(self._stream.next_number - 1, self._last_s)
         if not self._stream.next_number:
             raise MeterMissing(f"{self._name} answers, but sends no samples", todo="Plug it in anew.")
-
-    def _gathered(self, line: TtyLine, deadline_s: float) -> tuple[bytes, float]:
-        """Return what comes within AT_ONCE_S from the first byte on, and when the last of it had come.
-
-        The kernel hands out 4 kB at a time, 10 ms of this meter, and holds the meter up when these are not fetched in time.
-        """
-        data = bytearray(line.read(deadline_s=deadline_s))
-        last_s = monotonic()
-        end, behind = last_s + min(AT_ONCE_S, deadline_s), len(data) > BEHIND_BYTES
-        while len(data) < LARGEST_BYTES and (behind or monotonic() < end):
-            if not behind:
-                sleep(PAUSE_S)
-            part = line.read(deadline_s=PAUSE_S if behind else 0.0)
-            behind = len(part) > (MORE_BYTES if behind else BEHIND_BYTES)
-            if part:
-                last_s = monotonic()
-                data += part
-        return bytes(data), last_s
 
     def _samples(self, words: NDArray[np.uint32], times: NDArray[np.float64], dropped: int) -> Samples:
         import numpy as np

@@ -87,6 +87,17 @@ def test_nothing_is_lost_or_found_lost_where_nothing_was(tmp_path: Path) -> None
         assert lost_in(meter, 5.0) == emulated.unread == 0
 
 
+def test_who_is_held_up_for_longer_than_the_line_holds_loses_nothing(tmp_path: Path) -> None:
+    with EmulatedPpk2(tmp_path) as emulated:
+        meter = Ppk2Meter("board", SOURCE, folder=tmp_path)
+        meter.open()
+        sleep(2.0)
+        samples = meter.read(deadline_s=1.0)
+        meter.close()
+        assert samples.time_s.size > 1.5 * HZ
+        assert samples.dropped == emulated.unread == 0
+
+
 def test_decoding_takes_a_small_share_of_the_time_that_the_samples_took() -> None:
     metadata = read_metadata((ANSWER % (3300, 2)).encode())
     stream, table, data = WordStream(), amperes(metadata, 3.3), words(2048).tobytes()
