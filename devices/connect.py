@@ -23,6 +23,8 @@ from edgepipe.documents import suggestion
 from edgepipe.errors import InventoryError, UsageError
 from edgepipe.places import cache_dir
 
+OWN_SSHD = [(host, 22) for host in ("localhost", "127.0.0.1", "::1")]  # another port may lead through a tunnel to anywhere
+
 
 def connect(entry: DeviceEntry) -> Board:
     """Return the board of an entry, not yet opened. Raises InventoryError for a kind that this version cannot reach."""
@@ -48,7 +50,8 @@ def connect_meter(entry: DeviceEntry, devices: Mapping[str, DeviceEntry]) -> Pow
     if power is None:
         todo = "Write power: {meter: …} into its entry in the inventory; docs/power.md has every meter."
         raise UsageError(f"{entry.name} has no power meter", todo=todo)
-    is_here = isinstance(entry.transport, LocalLink)
+    link = entry.transport
+    is_here = isinstance(link, LocalLink) or (isinstance(link, SshLink) and (link.host, link.port) in OWN_SSHD)
     return power.connect(Site(board=entry.name, is_here=is_here, reach=lambda name: _reach(entry, name, devices)))
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic, sleep
@@ -21,7 +22,7 @@ from sshd import descendants
 
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.connect import connect_meter
-from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink
+from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SshLink
 from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.feed import Feed, Site
 from edgepipe.devices.power.hwmon import HwMon
@@ -375,6 +376,14 @@ class TestWhere:
             HwMon(chip="ina226", via="pi4").connect(there)
         HwMon(chip="ina226", via="meterhost").connect(there)
         HwMon(chip="ina226").connect(there)
+
+    def test_this_machine_over_ssh_is_still_this_machine(self) -> None:
+        link = SshLink(host="localhost", user="edge", host_key="ssh-ed25519 AAAA")
+        board = DeviceEntry(name="pc", board="linux", target="host", transport=link, power=HwMon(chip="ina226"))
+        with pytest.raises(InventoryError, match="read on the board itself"):
+            connect_meter(board, {"pc": board})
+        through_a_tunnel = replace(board, transport=replace(link, port=2222))
+        connect_meter(through_a_tunnel, {"pc": through_a_tunnel})
 
     def test_a_board_that_measures_itself_says_so(self, root: Path) -> None:
         sensor_trees.ina226(root)
