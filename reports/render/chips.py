@@ -26,8 +26,8 @@ def _bar(step: chip.Step, run: RunRecord, scale: Scale) -> Row:
     tip = f"{step.name} ({step.op}): {words.whole(step.ticks)} ticks, {words.percent(step.share)} of all"
     if step.ticks_per_mac is not None:
         tip += f"; {words.count(step.macs)} multiply-accumulates, {words.digits(step.ticks_per_mac)} ticks each"
-    if run.device.emulated:
-        tip += "; an emulated core's instruction count"
+    if run.device.counts_instructions:
+        tip += "; an emulated core's, counted by instructions"
     return Row(
         name=step.name,
         value=f"{words.count(step.ticks)} · {words.percent(step.share, 0)}",

@@ -128,8 +128,8 @@ class DeviceIdentity:
 
     @property
     def counts_instructions(self) -> bool:
-        """Whether its times are an emulated microcontroller's instruction counts; those of other emulated boards are not."""
-        return self.emulated and self.board == "mcu"
+        """Whether its times are an emulated core's instruction counts; those of other boards and of stand-ins are not."""
+        return self.emulated and self.board == "mcu" and self.arch.startswith("arm")
 
 
 @dataclass(frozen=True, kw_only=True)

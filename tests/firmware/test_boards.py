@@ -209,6 +209,13 @@ def test_a_model_that_does_not_fit_is_refused_before_a_byte_of_it_is_sent(host: 
             host.measure(facts.sha256, QUICK)
 
 
+def test_the_firmware_on_this_machine_is_emulated_and_counts_no_instructions(host: McuBoard) -> None:
+    with closing(host):
+        host.open()
+        assert host.identify().emulated
+        assert not host.identify().counts_instructions
+
+
 def test_what_is_not_there_is_said(host: McuBoard, tmp_path: Path) -> None:
     with pytest.raises(DeviceUnreachable, match="m4 is not open"):
         host.identify()

@@ -113,6 +113,16 @@ def test_an_emulated_cores_counts_say_so_in_every_form_and_a_chips_do_not() -> N
         assert "instructions of an emulated core" not in text
 
 
+@pytest.mark.parametrize("cpu", ["host", "none"])
+def test_a_stand_in_without_an_emulated_core_has_no_instructions(cpu: str) -> None:
+    """The firmware on this machine and the fake board: their clocks are this machine's, or made up."""
+    run = record((600, 300, 100))
+    run = dataclasses.replace(run, device=dataclasses.replace(run.device, arch=cpu, cpu=cpu))
+    for text in every_form(run):
+        assert "emulated" in text
+        assert "instruction" not in text
+
+
 def test_the_slowest_are_drawn_in_the_graphs_order_and_the_others_are_summed() -> None:
     run = record(tuple(range(1, 41)))
     shown, rest = chip.slowest(chip.steps(run))
