@@ -40,6 +40,7 @@ from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.workflows.choose_model import GOLDEN_SAMPLES, Choice, choose
 from edgepipe.workflows.placing import AUTO, place
+from edgepipe.workflows.preflight import fits
 from edgepipe.workflows.sign import signature_beside, signature_now
 
 
@@ -190,6 +191,8 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
         with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(each, samples, wishes) as order:
             if wishes.install_hook:
                 emit(Note(text=f"{entry.name}: {board.protect()} rolls a trial back after a reboot"))
+            if TARGETS[entry.target].in_arena:  # asked of those boards only that say what they have room for
+                fits(order.model, choice.facts, entry, in_flash=True, name=choice.name)(board.capabilities())
             deployed = board.deploy(order)
             emit(Note(text=f"{entry.name}: {_words(deployed)}"))
             if deployed.outcome is State.TRIAL and wishes.confirm:

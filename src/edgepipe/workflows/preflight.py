@@ -20,23 +20,26 @@ from edgepipe.workflows.engine_plan import stopped_at
 BUILT_IN_ENGINE = "edgepipe-int8"
 
 
-def fits(model: Path, facts: GraphFacts, entry: DeviceEntry, *, in_flash: bool = False) -> Callable[[Capabilities], None]:
+def fits(
+    model: Path, facts: GraphFacts, entry: DeviceEntry, *, in_flash: bool = False, name: str | None = None
+) -> Callable[[Capabilities], None]:
     """Return what holds the model against what a board says that it offers.
 
     It raises ModelRejected with every operator and version that the board lacks, each with its layer, and with what is missing of
-    its memory in bytes; `in_flash`: of a slot there too. A board with the built-in engine needs what this machine's build of the
-    engine says, to the byte; with another engine, or without a compiler here, what activations need at the least. Boards whose
-    target has no arena take what they are given: they have an operating system that says no.
+    its memory in bytes; `in_flash`: of a slot there too; `name` is what it calls the model, None: as its file is called. A board
+    with the built-in engine needs what this machine's build of the engine says, to the byte; with another engine, or without a
+    compiler here, what activations need at the least. Boards whose target has no arena take what they are given: they have an
+    operating system that says no.
     """
-    target = TARGETS[entry.target]
+    target, called = TARGETS[entry.target], name or model.name
 
     def check(offered: Capabilities) -> None:
         problems = _problems(model.read_bytes(), facts, target, offered if in_flash else replace(offered, flash_bytes=None))
         if problems:
             raise ModelRejected(
-                f"{model.name} does not fit {entry.name}, and nothing was sent",
+                f"{called} does not fit {entry.name}, and nothing was sent",
                 problems=problems,
-                todo=f"edgepipe verify {model.name} --target {target.name} says what holds for every board of this kind.",
+                todo=f"edgepipe verify {called} --target {target.name} says what holds for every board of this kind.",
             )
 
     return check if target.in_arena else _anything
@@ -50,6 +53,8 @@ def _problems(content: bytes, facts: GraphFacts, target: Target, offered: Capabi
     planned = _planned(content) if offered.engine == BUILT_IN_ENGINE else None
     plan = planned.plan if planned else None
     arena_bytes = plan.arena_bytes if plan else most_live_bytes(content)
+    if planned and plan is None:  # the engine stops at the first operator of a wrong type; all of them are told
+        offered = replace(offered, dtypes=target.dtypes)
     found = verify(facts, target, capabilities=offered, arena_bytes=arena_bytes).problems
     return [*map(str, found), *stopped_at(facts, planned.refusal if planned else None, found)]
 

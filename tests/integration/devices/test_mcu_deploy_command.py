@@ -44,6 +44,15 @@ def test_a_trial_cannot_be_left_running_on_a_board_that_ends_with_the_command(ed
     assert "mcu-m4-qemu ends with the command" in done.err
 
 
+def test_a_model_that_does_not_fit_the_board_is_refused_before_a_byte_of_it_is_sent(edgepipe: Command, tmp_path: Path) -> None:
+    (tmp_path / "padded.tflite").write_bytes(dense(0) + bytes(1 << 20))
+    done = edgepipe("deploy", "padded.tflite", *HERE)
+    assert done.code == 6
+    assert "padded.tflite does not fit mcu-m4-qemu, and nothing was sent" in done.out
+    for memory in ("RAM for the file", "flash"):
+        assert re.search(rf"{memory}: [\d,]+ bytes, [\d,]+ more than the 1,048,576 allowed", done.out)
+
+
 def test_where_signatures_are_demanded_nothing_is_sent(edgepipe: Command, tmp_path: Path) -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0YqTJrB8hPEPQbY2rmnVRwrE5DLEHZ9sDPyGLE5q4D"
     (tmp_path / "farm_inventory.yaml").write_text(

@@ -16,7 +16,7 @@ from edgepipe.errors import ModelRejected
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import Capabilities
 from edgepipe.workflows.preflight import BUILT_IN_ENGINE, fits
-from tests.firmware.graph import INT32, Graph
+from tests.firmware.graph import FLOAT32, INT32, Graph
 
 BOARD = DeviceEntry(name="m4", board="mcu", target="mcu", transport=QemuLink(machine="mps2-an386"))
 
@@ -83,6 +83,21 @@ def test_an_operator_that_the_engine_has_and_does_not_know_in_this_way_is_told_w
     path.write_bytes(graph.finish([total]))
     found = problems(path, Capabilities(ops=OPS, arena_bytes=100_000, open_shapes=False, engine=BUILT_IN_ENGINE))
     assert len(found) == 1 and found[0].startswith('operator 0 ADD of layer "t1": ')
+
+
+def test_every_operator_of_a_float_model_is_told_and_not_only_the_first(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
+    graph = Graph(np.random.default_rng(0))
+    source, wide, total = (graph.tensor((1, 4), dtype=FLOAT32) for _ in range(3))
+    graph.inputs.append(source)
+    graph.step("ADD", [source, source], [wide], version=1, of="AddOptions", fusedActivationFunction=0)
+    graph.step("MUL", [wide, source], [total], version=1, of="MulOptions", fusedActivationFunction=0)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(graph.finish([total]))
+    found = problems(path, Capabilities(ops=OPS, arena_bytes=100_000, open_shapes=False, engine=BUILT_IN_ENGINE))
+    places = [line.split(":")[0].split(" of ")[0] for line in found]
+    assert places == ['input "t0"', 'output "t2"', "operator 0 ADD", "operator 1 MUL"]
 
 
 def test_a_slot_of_flash_counts_only_for_what_goes_there(model: Path) -> None:
