@@ -48,7 +48,7 @@ class Addresses:
 
 @dataclass(frozen=True, kw_only=True)
 class FirmwarePort:
-    """What the firmware is built with for one board: `folders` below devices/firmware/port, `package` is Debian's of `compiler`.
+    """What the firmware is built with for one board: `folders` below devices/firmware/port, `package` are Debian's of `compiler`.
 
     `hardware` is what the firmware calls its board, where that is not the port's name. With `sdk`, the board's own SDK builds it,
     as the CMake project in the port's folder says.
@@ -59,7 +59,7 @@ class FirmwarePort:
     status: PortStatus
     folders: tuple[str, ...]
     compiler: str = "arm-none-eabi-gcc"
-    package: str = "gcc-arm-none-eabi and libnewlib-arm-none-eabi"
+    package: str = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
     flags: tuple[str, ...] = ()
     sdk: str = ""
 
@@ -133,7 +133,7 @@ PORTS = {
             hardware="raspberry-pi-pico",
             status=PortStatus.UNTESTED,
             folders=("pico",),
-            package="gcc-arm-none-eabi, libnewlib-arm-none-eabi and libstdc++-arm-none-eabi-newlib",
+            package="gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib",
             flags=("-mthumb", "-mcpu=cortex-m0plus"),
             sdk="the Pico SDK",
         ),
@@ -228,7 +228,7 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
     if shutil.which(port.compiler) is None:
         raise InfrastructureError(
             f"the firmware for {port.name} cannot be built: {port.compiler} is not installed",
-            todo=f"On Debian and Ubuntu: apt-get install {port.package}.",
+            todo=f"On Debian and Ubuntu: apt-get install {port.package}",
         )
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

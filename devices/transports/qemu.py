@@ -34,6 +34,21 @@ def missing_packages(machine: str) -> tuple[str, ...]:
     return tuple(package for program, package in needed.items() if shutil.which(program) is None)
 
 
+class EmulatedLine(TtyLine):
+    """The line of an emulated board: where it is gone, the emulator has ended."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        super().__init__(path)
+        self._device = device
+
+    def _gone(self) -> DeviceUnreachable:
+        return DeviceUnreachable(
+            f"the emulator of {self._device} has ended",
+            cause="it was killed, most often since the memory is full",
+            todo="Do it again.",
+        )
+
+
 class QemuTransport:
     """Starts the emulator when opened and ends it when closed; `build` makes the firmware of a machine.
 
@@ -63,17 +78,17 @@ class QemuTransport:
     def open(self, *, deadline_s: float) -> Line:
         """Build the firmware where that was not done yet, and start it. Raises DeviceUnreachable, InfrastructureError."""
         self.close()
-        firmware = self._build(self._machine)
         if shutil.which(PROGRAM) is None:
             raise InfrastructureError(
                 f"{self._name} cannot be emulated: {PROGRAM} is not installed",
-                todo=f"On Debian and Ubuntu: apt-get install {PACKAGE}.",
+                todo=f"On Debian and Ubuntu: apt-get install {' '.join(missing_packages(self._machine))}",
             )
+        firmware = self._build(self._machine)
         command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED, *self._kept(), *self._options]
         if shutil.which("setpriv"):  # of util-linux: the emulator ends with whoever started it, however that ends
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self._line = TtyLine(self._where(deadline_s))
+        self._line = EmulatedLine(self._where(deadline_s), self._name)
         return self._line
 
     def _kept(self) -> tuple[str, ...]:
@@ -96,7 +111,10 @@ class QemuTransport:
             said += piece
             if not piece:
                 words = said.decode(errors="replace").strip().splitlines()[-1:]
-                raise DeviceUnreachable(f"the emulator of {self._name} did not start: {' '.join(words) or 'it said nothing'}")
+                raise DeviceUnreachable(
+                    f"the emulator of {self._name} did not start: {' '.join(words) or 'it said nothing'}",
+                    todo=f"Do it again; `{PROGRAM} -M {self._machine}` shows whether it starts here at all.",
+                )
         return Path(found[1].decode())
 
     def close(self) -> None:

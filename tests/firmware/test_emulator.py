@@ -1,0 +1,43 @@
+"""What is said where an emulated board's emulator ends, or is not there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepipe.devices import firmware_build
+from edgepipe.devices.transports.qemu import QemuTransport
+from edgepipe.errors import DeviceUnreachable, InfrastructureError
+
+MACHINE = "mps2-an386"
+
+
+def test_of_an_emulator_that_is_killed_it_is_said_and_no_cable_is_blamed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    for program in ("qemu-system-arm", "arm-none-eabi-gcc"):
+        if shutil.which(program) is None:
+            pytest.skip(f"emulated microcontrollers need {program}: apt-get install qemu-system-arm gcc-arm-none-eabi")
+    folder = tmp_path_factory.getbasetemp() / "firmware"
+    firmware = firmware_build.build(MACHINE, folder=folder)
+    transport = QemuTransport("m4", MACHINE, lambda _: firmware)
+    try:
+        line = transport.open(deadline_s=20.0)
+        emulator = transport._process
+        assert emulator is not None
+        emulator.kill()
+        with pytest.raises(DeviceUnreachable, match="the emulator of m4 has ended") as raised:
+            for _ in range(20):
+                line.read(deadline_s=1.0)
+    finally:
+        transport.close()
+    assert "cable" not in str(raised.value)
+
+
+def test_without_an_emulator_one_command_that_can_be_pasted_installs_all_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InfrastructureError, match="qemu-system-arm is not installed") as raised:
+        QemuTransport("m4", MACHINE).open(deadline_s=1.0)
+    assert raised.value.todo.endswith("apt-get install qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi")
