@@ -107,7 +107,7 @@ def record(
     """
     from edgepipe.events import step
     from edgepipe.records import as_json as plain
-    from edgepipe.reports.energy import counters, milliwatts
+    from edgepipe.reports.energy import SIMULATED, counters, milliwatts
     from edgepipe.workflows.power import record as run
 
     with progress(quiet) as emit, step(emit, f"power of {device}", seconds, "s") as advance:
@@ -115,7 +115,8 @@ def record(
     if as_json:
         show_json(plain(done))
     else:
-        console().print(f"{done.file}: {milliwatts(done.power_mw)} on average; {counters(done.counters)}", markup=False)
+        mark = f"{SIMULATED}, no sensor measured this: " if done.simulated else ""
+        console().print(f"{done.file}: {mark}{milliwatts(done.power_mw)} on average; {counters(done.counters)}", markup=False)
     return 0
 
 

@@ -39,9 +39,11 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What went into a file."""
+    """What went into a file; `simulated`: there was no sensor."""
 
     file: str
+    meter: str
+    simulated: bool
     seconds: float
     power_mw: float | None
     counters: TraceCounters
@@ -124,7 +126,14 @@ def record(device: str, *, inventory: Path | None = None, to: Path, seconds: flo
     if recorder.failure is not None:
         raise recorder.failure
     power_mw = [float(1e3 * (piece.volts * piece.amps).mean()) for piece in recorder.trace().pieces() if piece.time_s.size]
-    return Recorded(file=str(to), seconds=seconds, power_mw=fmean(power_mw) if power_mw else None, counters=recorder.counters)
+    return Recorded(
+        file=str(to),
+        meter=f"{facts.name} {facts.serial}".strip(),
+        simulated=facts.simulated,
+        seconds=seconds,
+        power_mw=fmean(power_mw) if power_mw else None,
+        counters=recorder.counters,
+    )
 
 
 def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, advance: Advance = unheard) -> Checked:

@@ -48,8 +48,10 @@ def test_a_meter_is_watched_recorded_and_judged(edgepipe: Command, boards: Path)
     lines = [json.loads(line) for line in watched.out.splitlines()]
     assert len(lines) >= 2 and all(line["simulated"] and 110 < line["power_mw"] < 130 for line in lines)
     recorded = edgepipe("power", "record", "sim", "--to", "sim.trace", "--seconds", "1", "--json")
-    assert recorded.json["counters"]["samples"] > 100
+    assert recorded.json["counters"]["samples"] > 100 and recorded.json["simulated"]
     assert edgepipe("power", "record", "sim", "--to", "sim.trace", "--seconds", "1").code == 4
+    told = edgepipe("power", "record", "sim", "--to", "again.trace", "--seconds", "1")
+    assert "simulated, no sensor measured this" in told.out
     judged = edgepipe("power", "check", "sim", "--seconds", "2", "--change", "50")
     assert judged.code == 0
     for words in ("simulated: there is no sensor", "two models differ visibly by", "a change of 50 %", "would be seen"):
