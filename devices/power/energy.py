@@ -10,6 +10,7 @@ from edgepipe.devices.power.budget import combined, median, spread_of_median, te
 from edgepipe.devices.power.faults import find_faults
 from edgepipe.devices.power.measure import Measured, measure
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings
+from edgepipe.devices.power.plausible import beyond
 from edgepipe.devices.power.trace import Trace
 from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Stamp, Window, find_windows
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, SyncClass
@@ -76,13 +77,7 @@ def _doubts(measured: Measured, settings: MeterSettings) -> Iterator[str]:
     powers = [before_w, after_w, *measured.powers]
     if min(measured.powers, default=1.0) <= 0:
         yield f"the power in a window is {_shown(min(measured.powers))} (nothing draws current, or the leads are swapped)"
-    least_w, most_w = settings.least_w, settings.most_w
-    if (least_w is not None and min(powers) < least_w) or (most_w is not None and max(powers) > most_w):
-        limits = [f"{name}: {watts:g}" for name, watts in (("least_w", least_w), ("most_w", most_w)) if watts is not None]
-        yield (
-            f"power from {_shown(min(powers))} to {_shown(max(powers))} is outside {', '.join(limits)} of the inventory"
-            " (usually the shunt is another one than shunt_ohm says: read what is printed on it)"
-        )
+    yield from beyond(powers, settings)
 
 
 def _with_figures(told: Energy, facts: MeterFacts, windows: Sequence[Window], measured: Measured, idle: Idle) -> Energy:

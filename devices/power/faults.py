@@ -71,6 +71,12 @@ class Faults:
         if self.longest_s > silence_s(self.facts):
             yield f"the meter told nothing for {self.longest_s:.3g} s (this machine was asleep or too busy to read it)"
 
+    def take(self, piece: Samples) -> None:
+        """Count the whole of a piece."""
+        import numpy as np
+
+        self.add(piece, np.ones(piece.time_s.shape, bool))
+
     def add(self, piece: Samples, inside: NDArray[np.bool_]) -> None:
         """Count a piece, of which the samples `inside` matter."""
         import numpy as np

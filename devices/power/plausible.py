@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,3 +36,14 @@ def believable(settings: S, model: str) -> S:
         least_w=settings.least_w or LEAST_SHARE * idle_a * INPUT_V,
         most_w=settings.most_w or most_a * INPUT_V,
     )
+
+
+def beyond(powers_w: Sequence[float], settings: MeterSettings) -> Iterator[str]:
+    """Yield a sentence where one of the powers, in watts, is outside the limits of the settings."""
+    least_w, most_w = settings.least_w, settings.most_w
+    if (least_w is not None and min(powers_w) < least_w) or (most_w is not None and max(powers_w) > most_w):
+        limits = [f"{name}: {watts:g}" for name, watts in (("least_w", least_w), ("most_w", most_w)) if watts is not None]
+        yield (
+            f"power from {1e3 * min(powers_w):.4g} mW to {1e3 * max(powers_w):.4g} mW is outside {', '.join(limits)} of the"
+            " inventory (usually the shunt is another one than shunt_ohm says: read what is printed on it)"
+        )

@@ -34,7 +34,8 @@ def checked(found: Plain, change_percent: float | None) -> Sheet:
     ]
     if facts["self_measured"]:
         rows.append(("beware", "it is read on the board itself, which takes power of its own"))
-    if change_percent is not None:
+    rows += [("beware", f"no energy comes of this: {problem}") for problem in found["problems"]]
+    if change_percent is not None and not found["problems"]:
         sees = "would be seen" if smallest <= change_percent else "would not be seen: take a better meter, or longer windows"
         rows.append((f"a change of {change_percent:g} %", sees))
     return Sheet(title=f"Power of {found['device']}", rows=tuple(rows))

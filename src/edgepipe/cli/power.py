@@ -151,7 +151,7 @@ def check(
 
     with progress(quiet) as emit, step(emit, f"power of {device}", PARTS, "parts") as advance:
         found = run(device, inventory=inventory, seconds=seconds, advance=advance)
-    seen = change is None or 100 * found.smallest_change <= change
+    seen = change is None or (100 * found.smallest_change <= change and not found.problems)
     if as_json:
         show_json({**plain(found), "sees_the_change": None if change is None else seen})
     else:

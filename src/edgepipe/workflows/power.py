@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,9 @@ from statistics import fmean, stdev
 from edgepipe.devices.connect import connect_meter
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.power.calibration import CalibratedMeter, Calibration, find, keep, with_load, with_zero
-from edgepipe.devices.power.meter import MeterFacts, PowerMeter, Samples
+from edgepipe.devices.power.faults import Faults
+from edgepipe.devices.power.meter import MeterFacts, MeterSettings, PowerMeter, Samples
+from edgepipe.devices.power.plausible import beyond
 from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.selector import select
 from edgepipe.devices.work import WorkRequest
@@ -54,6 +56,7 @@ class Checked:
     """What a meter can tell on its board. Shares are of the mean power; two models differ visibly by `smallest_change` and more.
 
     `absolute` is the uncertainty of one energy (k = 2); between two of the same meter what is wrong by a share is wrong alike.
+    `problems` are those that would leave a run without an energy.
     """
 
     device: str
@@ -64,6 +67,7 @@ class Checked:
     absolute: float
     smallest_change: float
     sync: str
+    problems: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -85,13 +89,20 @@ def _meter(device: str, inventory: Path | None) -> tuple[DeviceEntry, PowerMeter
     return entries[0], connect_meter(entries[0], farm.devices)
 
 
-def readings(meter: PowerMeter, *, every_s: float, seconds: float | None) -> Iterator[Reading]:
-    """Yield the mean of every `every_s` seconds, for `seconds` or, with None, until nobody asks. Raises DeviceUnreachable."""
+def readings(
+    meter: PowerMeter, *, every_s: float, seconds: float | None, seen: Callable[[Samples], None] | None = None
+) -> Iterator[Reading]:
+    """Yield the mean of every `every_s` seconds, for `seconds` or, with None, until nobody asks. Raises DeviceUnreachable.
+
+    `seen` is given all that the meter told.
+    """
     end_s = math.inf if seconds is None else time.monotonic() + seconds
     waiting: list[Samples] = []
     began_s = time.monotonic()
     while began_s < end_s:
         waiting.append(meter.read(deadline_s=min(READ_S, every_s)))
+        if seen is not None:
+            seen(waiting[-1])
         now_s = time.monotonic()
         if now_s - began_s >= every_s or now_s >= end_s:
             if any(piece.time_s.size for piece in waiting):
@@ -146,8 +157,8 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
 
     request = WorkRequest()
     with opened(device, inventory) as (entry, meter, facts):
-        found = list[Reading]()
-        for reading in readings(meter, every_s=seconds / PARTS, seconds=seconds):
+        found, faults = list[Reading](), Faults(facts=facts, below_w=-math.inf)
+        for reading in readings(meter, every_s=seconds / PARTS, seconds=seconds, seen=faults.take):
             found.append(reading)
             advance(len(found), f"{reading.power_mw:.4g} mW")
         calibrated = meter.calibrated_utc
@@ -175,6 +186,7 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
         absolute=2 * math.hypot(errors.gain, errors.shunt, errors.volt, offset, facts.clock_error, random),
         smallest_change=2 * math.sqrt(2) * random,
         sync=str(sync_of(facts, [stamp], marked=facts.has_marker)),
+        problems=(*faults.problems(), *beyond([one.power_mw / 1e3 for one in found], entry.power or MeterSettings())),
     )
 
 

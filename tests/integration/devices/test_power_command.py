@@ -23,6 +23,7 @@ devices:
   sim: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, noise_ua: 50}}
   dead: {board: linux, target: host, transport: {kind: local}, power: {meter: replay, file: nowhere.trace}}
   wrong: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, most_w: 0.01}}
+  full: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, full_scale_ma: 9}}
   bare: {board: linux, target: host, transport: {kind: local}}
   mcu:
     board: mcu
@@ -57,6 +58,13 @@ def test_a_meter_is_watched_recorded_and_judged(edgepipe: Command, boards: Path)
     for words in ("simulated: there is no sensor", "two models differ visibly by", "a change of 50 %", "would be seen"):
         assert words in judged.out
     assert edgepipe("power", "check", "sim", "--seconds", "2", "--change", "0").code == 3
+
+
+@pytest.mark.parametrize(("name", "words"), [("full", "end of the meter's range"), ("wrong", "outside most_w: 0.01")])
+def test_a_check_tells_what_would_leave_a_run_without_an_energy(edgepipe: Command, boards: Path, name: str, words: str) -> None:
+    judged = edgepipe("power", "check", name, "--seconds", "2", "--change", "50")
+    assert judged.code == 3
+    assert "no energy comes of this" in judged.out and words in " ".join(judged.out.split())
 
 
 def test_a_meter_is_calibrated_with_a_load_after_a_zero(edgepipe: Command, boards: Path, tmp_path: Path) -> None:
