@@ -49,7 +49,7 @@ def recorded(folder: Path, seconds: float, speed: int) -> dict[str, float]:
 
 
 def tried(seconds: float, speed: int) -> dict[str, float]:
-    """Let a kit and its recorder run as two processes; add how many samples found no room at the kit."""
+    """Let a kit and its recorder run as two processes; add how many samples nobody read in time, as the kit counts them."""
     with tempfile.TemporaryDirectory() as folder:
         up_s = str(UP_SHARE * seconds / speed + UP_S)
         kit = subprocess.Popen(
@@ -60,6 +60,8 @@ def tried(seconds: float, speed: int) -> dict[str, float]:
             kit.stdout.readline()
             command = [sys.executable, "-m", "benchmarks.ppk2_decoder", "record", folder, str(seconds), str(speed)]
             figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            time.sleep(1.0)
+            figures["lost_since_nobody_read"] = int((Path(folder) / "unread").read_text())
         finally:
             kit.terminate()
             kit.wait()

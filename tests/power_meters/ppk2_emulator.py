@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -114,6 +113,9 @@ class EmulatedPpk2(Instrument):
         due = int((now_s - self._began_s) * self._hz)
         if self.faults.mute_from is not None:
             due = min(due, self.faults.mute_from)
+        del self._waiting[: self.send(bytes(self._waiting))]
+        # What is due at once since this machine held the emulator up is no reader's fault.
+        room = len(self._waiting) <= self._memory_bytes
         while self.sent < due:
             upto = min([due, self.sent + self._hz // 50, *(at for at in self.faults.lose_bytes if at > self.sent)])
             self._to_lose += self.faults.lose_bytes.get(self.sent, 0)
@@ -121,7 +123,7 @@ class EmulatedPpk2(Instrument):
             cut = min(self._to_lose, len(data))
             self._to_lose -= cut
             data = data[cut:]
-            if len(self._waiting) + len(data) <= self._memory_bytes:
+            if room:
                 self._waiting += data
             else:
                 self.unread += upto - self.sent
@@ -135,7 +137,7 @@ class EmulatedPpk2(Instrument):
 
 
 def main() -> None:
-    """Be a kit for some seconds in a process of its own, and say on standard error how many samples found no reader."""
+    """Be a kit for some seconds in a process of its own, and keep in a file how many samples found no reader."""
     asked = argparse.ArgumentParser()
     asked.add_argument("folder", type=Path)
     asked.add_argument("seconds", type=float)
@@ -143,8 +145,10 @@ def main() -> None:
     given = asked.parse_args()
     with EmulatedPpk2(given.folder, speed=given.speed) as kit:
         print(NAME, flush=True)
-        sleep(given.seconds)
-        print(kit.unread, file=sys.stderr)
+        end_s = monotonic() + given.seconds
+        while monotonic() < end_s:
+            sleep(0.5)
+            (given.folder / "unread").write_text(str(kit.unread))
 
 
 if __name__ == "__main__":
