@@ -23,6 +23,7 @@ from edgepipe.records import Accuracy, Block, Capabilities, DeviceIdentity, Memo
 from edgepipe.version import VERSION
 
 UNKNOWN = "unknown"
+ONE_ENGINE = ("mcu", "mlperf-tiny")  # boards that run a model by what is in their firmware, whatever is asked for
 COOL_BELOW_C = 70.0  # 10 degrees before a Raspberry Pi slows down
 
 
@@ -77,7 +78,7 @@ class Session:
         it raises Interrupted.
         """
         started, taken, offered = now(), list[Block](), Capabilities()
-        runtime, conditions = _unasked(options), wished(self._entry, conditions)
+        runtime, conditions = _unasked(options, self.identity), wished(self._entry, conditions)
         blocks = 1 if self.identity.counts_instructions else blocks  # exact counts: one boot says all (METHODS §1)
         try:
             runtime = self.board.runtime(options)
@@ -145,7 +146,7 @@ def failed(
 ) -> RunRecord:
     """Return the record of a run that brought nothing, most often since its board could not be opened."""
     judgement = Judgement(outcome=outcome_of(exc), reason=str(exc), blocks=())
-    return run_record(kind, model, facts, device, _unasked(options), judgement, started_utc=now())
+    return run_record(kind, model, facts, device, _unasked(options, device), judgement, started_utc=now())
 
 
 def outcome_of(exc: InfrastructureError | ModelRejected) -> RunOutcome:
@@ -184,7 +185,10 @@ def run_record(
     )
 
 
-def _unasked(options: RunOptions) -> RuntimeIdentity:
+def _unasked(options: RunOptions, device: DeviceIdentity) -> RuntimeIdentity:
+    """Return what is known of the runtime of a board that was not asked: what was wished for, of a microcontroller nothing."""
+    if device.board in ONE_ENGINE:
+        return RuntimeIdentity(name=UNKNOWN, version=UNKNOWN, delegate="none", threads=1)
     return RuntimeIdentity(
         name=options.runtime, version="unknown", delegate=options.delegate, threads=options.threads, affinity=options.affinity
     )

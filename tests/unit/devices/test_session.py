@@ -10,8 +10,8 @@ import pytest
 
 from edgepipe.devices.connect import connect
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, SerialLink, SshLink
-from edgepipe.devices.protocols import Conditions
-from edgepipe.devices.session import Session, wished
+from edgepipe.devices.protocols import Conditions, RunOptions
+from edgepipe.devices.session import Session, failed, unidentified, wished
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InventoryError
 from edgepipe.facts import ModelFacts
@@ -118,6 +118,12 @@ def test_a_microcontroller_without_a_serial_line_is_named_with_the_lines_there_a
     with pytest.raises(InventoryError, match='no serial line "local" yet') as raised:
         connect(DeviceEntry(name="m4", board="mcu", target="mcu", transport=LocalLink()))
     assert "fake, qemu, serial" in str(raised.value)
+
+
+def test_of_a_microcontroller_that_never_answered_no_runtime_is_made_up() -> None:
+    unreached = unidentified(entry("mcu"))
+    record = failed("bench", unreached, Path("model.tflite"), FACTS, RunOptions(), DeviceUnreachable("no answer"))
+    assert (record.runtime.name, record.runtime.delegate, record.outcome) == ("unknown", "none", RunOutcome.INFRA)
 
 
 def test_a_fake_microcontroller_counts_and_says_that_it_is_none(tmp_path: Path) -> None:
