@@ -138,10 +138,15 @@ def _plain(delivery: Delivery, code: int) -> dict[str, object]:
     error = (
         None
         if delivery.error is None
-        else {"error": delivery.error.slug, "message": delivery.error.what, "cause": delivery.error.cause}
+        else {
+            "error": delivery.error.slug,
+            "message": delivery.error.what,
+            "cause": delivery.error.cause,
+            "problems": list(delivery.error.problems),
+        }
     )
-    cell = {"device": delivery.device, "model": delivery.model, "sha256": delivery.sha256, "exit_code": code}
-    return {**cell, "deployed": deployed, "error": error}
+    cell = {"device": delivery.device, "emulated": delivery.emulated, "model": delivery.model, "sha256": delivery.sha256}
+    return {**cell, "exit_code": code, "deployed": deployed, "error": error}
 
 
 def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
@@ -160,7 +165,9 @@ def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
         elif each.deployed is not None:
             took = each.deployed.measured.median_us
             words = "was current already" if each.deployed.unchanged else "is current"
-            shown.print(f"[green]✓[/] {where} {words}" + (f"; an inference took {took / 1000:.3g} ms" if took is not None else ""))
+            if took is not None:
+                words += f"; an inference took {took / 1000:.3g} ms" + (" on an emulator" if each.emulated else "")
+            shown.print(f"[green]✓[/] {where} {words}")
             if each.deployed.signed:
                 shown.print(f"  [dim]signed by {each.deployed.signer}; the {each.deployed.signed} verified that[/]", soft_wrap=True)
             if each.deployed.protected == "no":

@@ -72,13 +72,14 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """How it went on one board; `error` is None where the model is current there."""
+    """How it went on one board; `error` is None where the model is current there. An `emulated` board's time is no hardware's."""
 
     device: str
     model: str
     sha256: str
     deployed: Deployed | None
     error: EdgepipeError | None = None
+    emulated: bool = False
 
 
 def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tuple[Planned, ...]:
@@ -204,7 +205,14 @@ def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Deliv
         raise
     except EdgepipeError as exc:
         error = exc
-    return Delivery(device=entry.name, model=choice.name, sha256=choice.facts.sha256, deployed=deployed, error=error)
+    return Delivery(
+        device=entry.name,
+        model=choice.name,
+        sha256=choice.facts.sha256,
+        deployed=deployed,
+        error=error,
+        emulated=entry.is_virtual,
+    )
 
 
 def _words(deployed: Deployed) -> str:

@@ -32,6 +32,7 @@ def test_the_page_about_microcontrollers_is_right(edgepipe: Command) -> None:
     (commands,) = re.findall(r"```sh\n(.*?)```", section[: section.index("\n## ")], re.DOTALL)
     done = [edgepipe(*shlex.split(line, comments=True)[1:]) for line in commands.splitlines()]
     assert [each.code for each in done] == [0, 0, 0, 0], [each.err for each in done]
+    assert re.search(r"an inference took [\d.]+ ms on an emulator", done[0].out)
     assert "newer (" in done[2].out
     assert "kws (" in done[3].out
     standing = edgepipe("farm", "status", "mcu-m4-qemu", "--json").json["boards"][0]
@@ -51,6 +52,9 @@ def test_a_model_that_does_not_fit_the_board_is_refused_before_a_byte_of_it_is_s
     assert "padded.tflite does not fit mcu-m4-qemu, and nothing was sent" in done.out
     for memory in ("RAM for the file", "flash"):
         assert re.search(rf"{memory}: [\d,]+ bytes, [\d,]+ more than the 1,048,576 allowed", done.out)
+    (cell,) = edgepipe("deploy", "padded.tflite", *HERE, "--json").json["deployments"]
+    assert cell["emulated"]
+    assert len(cell["error"]["problems"]) == 2
 
 
 def test_where_signatures_are_demanded_nothing_is_sent(edgepipe: Command, tmp_path: Path) -> None:
