@@ -41,10 +41,10 @@ class Faults:
     _last_s: float | None = field(default=None, repr=False)
 
     def counters(self, markers_missing: int) -> TraceCounters:
-        """Return what a record keeps of it."""
+        """Return what a record keeps of it. What is known to be lost counts, though this meter may have lost more."""
         return TraceCounters(
             samples=self.samples,
-            dropped=max(self.dropped, self.gaps) if self.facts.drops_detectable else None,
+            dropped=max(self.dropped, self.gaps) if self.facts.drops_detectable else self.dropped or None,
             saturated=max(self.saturated, self.at_full_scale),
             negative=self.negative,
             resets=self.resets,

@@ -41,7 +41,7 @@ class Recorder:
 
     @property
     def counters(self) -> TraceCounters:
-        """What came until now, `negative` and `markers_missing` not being counted yet."""
+        """What came until now, `negative` and `markers_missing` not being counted yet; `dropped` are those that are known."""
         return self._counted
 
     def trace(self) -> TraceFile:
@@ -97,7 +97,7 @@ class Recorder:
         self._counted = replace(
             counted,
             samples=counted.samples + samples.time_s.size,
-            dropped=None if counted.dropped is None else counted.dropped + samples.dropped,
+            dropped=counted.dropped if not samples.dropped else (counted.dropped or 0) + samples.dropped,
             saturated=counted.saturated + samples.saturated,
             resets=counted.resets + samples.resets,
         )

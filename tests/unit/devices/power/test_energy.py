@@ -239,6 +239,14 @@ def test_a_meter_that_cannot_tell_of_losses_says_so() -> None:
     assert energy.energy_uj == pytest.approx(ENERGY_UJ, rel=1e-3)
 
 
+def test_what_is_known_to_be_lost_counts_for_a_meter_that_cannot_tell_of_all_losses() -> None:
+    board = KnownBoard(facts=replace(COUNTING, drops_detectable=False))
+    board.pieces_changed[30] = {"dropped": 3}
+    energy = board.energy()
+    assert energy.energy_uj is None and "samples lost: 3" in energy.reason
+    assert energy.counters.dropped == 3
+
+
 def test_power_beyond_belief_points_at_the_shunt() -> None:
     board = KnownBoard()
     assert board.energy(settings=MeterSettings(least_w=0.5, most_w=5)).reason == ""
