@@ -66,7 +66,7 @@ class CsvMeter:
         """Start the tool and wait for its first lines. Raises MeterMissing."""
         self.close()
         self._rows, self._ready = Rows(), deque[Row]()
-        self._ahead_s, self._last_s, self._told = inf, -inf, 0
+        self._ahead_s, self._last_s, self._told, self._unreadable = inf, -inf, 0, 0
         settings = self._settings
         self._source = CommandSource(settings.command) if settings.command else FileSource(Path(settings.path or ""))
         try:
@@ -87,7 +87,11 @@ class CsvMeter:
         if not self._ready:
             self._fetch(self._source, deadline_s)
         if not self._ready and monotonic() - self._heard_s > self._settings.silence_s:
-            raise DeviceUnreachable(f"{self._name}: {self._source.name} has printed nothing for {self._settings.silence_s:g} s")
+            silent = f"{self._source.name} has printed nothing for {self._settings.silence_s:g} s"
+            if self._rows.unreadable > self._unreadable:
+                bad = self._rows.unreadable - self._unreadable
+                silent = f"none of the last {bad} lines of {self._source.name} can be read, or their times do not rise"
+            raise DeviceUnreachable(f"{self._name}: {silent}", todo="Run it by hand: each line is time,volts,amps, and time rises.")
         taken, self._ready = self._ready, deque()
         return self._samples(taken)
 
@@ -117,7 +121,8 @@ class CsvMeter:
         data = source.read(deadline_s=deadline_s)
         if data:
             rows = self._rows.feed(data)
-            self._heard_s = monotonic() if rows else self._heard_s
+            if rows:
+                self._heard_s, self._unreadable = monotonic(), self._rows.unreadable
             self._ready.extend(rows)
 
     def _samples(self, rows: Sequence[Row]) -> Samples:

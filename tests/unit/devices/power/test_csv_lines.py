@@ -106,6 +106,16 @@ def test_a_command_that_hangs_is_told_of_and_ended() -> None:
     assert process.returncode == -9
 
 
+def test_a_command_whose_time_runs_backwards_is_not_called_silent() -> None:
+    script = f"import time\nprint({FIRST!r}, end='')\nwhile True:\n    print('0.01,5,0.1')\n    time.sleep(0.01)"
+    meter = CsvMeter("board", Csv(command=tool(script), silence_s=1.0, **ERRORS))
+    meter.open()
+    with pytest.raises(DeviceUnreachable, match="can be read, or their times do not rise"):
+        while True:
+            meter.read(deadline_s=0.5)
+    meter.close()
+
+
 def test_a_command_that_never_says_a_thing_is_missing() -> None:
     with pytest.raises(MeterMissing, match="printed 0 lines"):
         CsvMeter("board", Csv(command=tool("import time; time.sleep(600)"), silence_s=0.3, **ERRORS)).open()
