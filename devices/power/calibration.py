@@ -28,12 +28,16 @@ Now = Callable[[], datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Of the meter `name` with the number `serial`. `gain` is true over shown current, `offset_a` what is shown at none (k = 1)."""
+    """Of the meter `name` with the number `serial`. `gain` is true over shown current, `offset_a` what is shown at none (k = 1).
+
+    `full_scale_a` is the meter's then: with another shunt it is another one, and nothing of this holds.
+    """
 
     name: str
     serial: str
     made_utc: str
     expires_utc: str
+    full_scale_a: float | None = None
     gain: float = 1.0
     gain_uncertainty: float | None = None
     offset_a: float = 0.0
@@ -63,11 +67,13 @@ def folder() -> Path:
 
 
 def find(facts: MeterFacts) -> Calibration | None:
-    """Return what is kept of a meter, None for nothing. Raises DataError for a damaged file."""
+    """Return what is kept of this very meter with its range, None for nothing. Raises DataError for a damaged file."""
     path = _place(facts)
     if not path.is_file():
         return None
-    return parse_json(Calibration, path.read_bytes(), source=str(path), error=DataError)
+    found = parse_json(Calibration, path.read_bytes(), source=str(path), error=DataError)
+    same = (found.name, found.serial, found.full_scale_a) == (facts.name, facts.serial, facts.full_scale_a)
+    return found if same else None
 
 
 def keep(found: Calibration, facts: MeterFacts) -> Path:
@@ -124,7 +130,9 @@ def with_load(
 def _begun(facts: MeterFacts, earlier: Calibration | None, now: datetime) -> Calibration:
     made, expires = _words(now), _words(now + timedelta(days=VALID_DAYS))
     if earlier is None:
-        return Calibration(name=facts.name, serial=facts.serial, made_utc=made, expires_utc=expires)
+        return Calibration(
+            name=facts.name, serial=facts.serial, full_scale_a=facts.full_scale_a, made_utc=made, expires_utc=expires
+        )
     return replace(earlier, made_utc=made, expires_utc=expires)
 
 

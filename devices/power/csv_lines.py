@@ -59,7 +59,7 @@ class CsvMeter:
     """The tool. Its clock is set on this machine's by the line that came soonest among the first ones."""
 
     def __init__(self, device: str, settings: Csv) -> None:
-        self._name, self._settings = f"the csv meter of {device}", settings
+        self._board, self._name, self._settings = device, f"the csv meter of {device}", settings
         self._source: Source | None = None
 
     def open(self) -> MeterFacts:
@@ -142,8 +142,8 @@ class CsvMeter:
         times = [row.time_s for row in self._ready]
         seen_s = median(later - earlier for earlier, later in pairwise(times))
         return MeterFacts(
-            name="csv",
-            serial=self._source.name if self._source else "",
+            name=f"csv {self._source.name}" if self._source else "csv",
+            serial=f"of {self._board}",
             period_s=settings.period_s or seen_s,
             jitter_s=settings.jitter_s,
             errors=ErrorTerms(

@@ -87,7 +87,7 @@ def _plan(feed: Feed, settings: HwMon, found: Found) -> Plan:
     watched = [name for name in (resistor, "update_interval") if there(name)]
     return Plan(
         name=f"hwmon {settings.chip}",
-        serial=f"{found.device} at {feed.where}",
+        serial=f"{found.device}{f' channel {settings.channel}' if triple else ''} at {feed.where}",
         errors=errors(
             chip,
             shunt_ohm=ohm,

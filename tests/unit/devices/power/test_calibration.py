@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -99,6 +100,13 @@ def test_meters_are_told_apart_by_name_and_number_and_a_damaged_file_is_told() -
     place.write_text('{"name": 3}')
     with pytest.raises(DataError):
         find(FACTS)
+
+
+def test_it_is_of_no_other_shunt_and_of_no_meter_whose_file_has_the_same_name() -> None:
+    calibrated()
+    assert find(FACTS) is not None
+    assert find(replace(FACTS, full_scale_a=0.8)) is None
+    assert find(replace(FACTS, serial="bus 1?0x40")) is None
 
 
 def test_it_is_closed_as_the_meter_is() -> None:

@@ -42,6 +42,7 @@ def test_a_commands_lines_are_samples_on_this_machines_clock() -> None:
     assert facts.period_s == pytest.approx(0.01)
     assert not facts.drops_detectable
     assert not facts.follow_clock
+    assert (facts.name, facts.serial) == (f"csv {Path(sys.executable).name}", "of board")  # two tools are two methods
     assert facts.errors.gain == pytest.approx(0.01 / 3**0.5)
     rows, dropped = told(meter, 6)
     meter.close()
