@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edgepipe.energy import Energy
 from edgepipe.errors import NotComparable, UsageError
 from edgepipe.records import Accuracy, Block, CompressionRecord, DeviceIdentity, LedgerRow, RunOutcome, RunRecord, Verdict
-from edgepipe.reports import ledger, stats, summary, words
+from edgepipe.reports import energy, ledger, stats, summary, words
 
 LATENCY_MARGIN = 0.02
 ENERGY_MARGIN = 0.03
@@ -251,7 +251,8 @@ def _energy(a: RunRecord, b: RunRecord) -> Quantity | None:
         return None
     _same_key({"energy method": _method(a.energy)}, {"energy method": _method(b.energy)})
     ratio = after[0] / before[0]
-    shown = {"a": f"{words.digits(before[0])} µJ", "b": f"{words.digits(after[0])} µJ", "change": _change(ratio)}
+    mark = f"{energy.SIMULATED} " if a.energy.simulated else ""
+    shown = {"a": mark + energy.joules(*before), "b": mark + energy.joules(*after), "change": _change(ratio)}
     if a.energy.simulated:
         return Quantity(name="energy", **shown, verdict=Verdict.INCONCLUSIVE, reason="simulated: there was no sensor")
     spread = ratio * math.hypot(before[1] / before[0], after[1] / after[0])

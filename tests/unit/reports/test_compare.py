@@ -158,9 +158,21 @@ def test_energies_of_different_methods_are_never_compared(runs: Runs) -> None:
     energy = Energy(energy_uj=100.0, uncertainty_uj_k2=1.0, method="ina226", sync_class="S0", self_measured=False)
     a = dataclasses.replace(scaled(runs["local-float"], 1, STEADY), energy=energy)
     b = dataclasses.replace(a, energy=dataclasses.replace(energy, energy_uj=130.0))
-    assert quantity(compare(a, b), "energy").verdict is Verdict.REGRESSED
+    grown = quantity(compare(a, b), "energy")
+    assert grown.verdict is Verdict.REGRESSED
+    assert (grown.a, grown.b) == ("100.0 ± 1.0 µJ", "130.0 ± 1.0 µJ")
     with pytest.raises(NotComparable, match="energy method"):
         compare(a, dataclasses.replace(a, energy=dataclasses.replace(energy, method="ppk2")))
+
+
+def test_simulated_energies_are_marked_beside_each_figure_and_judged_by_nobody(runs: Runs) -> None:
+    energy = Energy(
+        energy_uj=100.0, uncertainty_uj_k2=1.0, method="simulated", sync_class="S0", self_measured=False, simulated=True
+    )
+    a = dataclasses.replace(scaled(runs["local-float"], 1, STEADY), energy=energy)
+    found = quantity(compare(a, a), "energy")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.a == found.b == "simulated 100.0 ± 1.0 µJ"
 
 
 def test_two_runs_of_a_recipe_are_compared_by_what_they_made(compression: CompressionRecord) -> None:
