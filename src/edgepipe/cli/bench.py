@@ -53,7 +53,8 @@ def bench(
     """Measure a model's latency and memory on this machine or on a board.
 
     Every block is a fresh process: load, first invocation, warm-up, then at least 50 timed invocations and one second of them. The
-    record keeps every sample and the conditions, and goes into the store.
+    record keeps every sample and the conditions, and goes into the store. A microcontroller is sent the model over its line, and
+    tells the ticks of each operator; an emulated one counts instructions, once, since they are the same every time.
 
     [bold]Examples[/]
 
@@ -66,6 +67,8 @@ def bench(
       edgepipe bench model.tflite --device pi4 --affinity 2-3 --threads 2 --cool-below 55
 
       edgepipe bench model_edgetpu.tflite --device coral --keep-governor
+
+      edgepipe bench model.tflite --device mcu-m4-qemu
 
       edgepipe bench model.tflite --device pi4 --power
     """

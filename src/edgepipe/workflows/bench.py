@@ -26,6 +26,8 @@ from edgepipe.workflows.placing import place
 from edgepipe.workflows.preflight import fits
 from edgepipe.workflows.side_by_side import Line, drop, line, side_by_side
 
+PLAIN = RunOptions()
+
 
 def bench(
     model: Path,
@@ -90,7 +92,7 @@ class _Task:
                 record = failed("bench", unidentified(entry), model, facts, options, exc)
             shown.ends(ended(record), failed=record.outcome is not RunOutcome.OK)
             unsteady = _unsteady(record) if self.conditions.steady and entry.governor == "performance" else ""
-            for words in filter(None, (unsteady, unpinned(entry, record.device))):
+            for words in filter(None, (unsteady, unpinned(entry, record.device), _unheeded(entry, options))):
                 self.emit(Note(text=words, warning=True))
             if coarse := _coarse(record):
                 self.emit(Note(text=coarse))
@@ -149,6 +151,19 @@ def _unsteady(record: RunRecord) -> str:
     name = record.device.name
     words = f"{name} was measured under the governor {', '.join(sorted(map(str, governors)))}, which edgepipe may not change there"
     return f"{words}; edgepipe farm probe {name} says what to do"
+
+
+def _unheeded(entry: DeviceEntry, options: RunOptions) -> str:
+    """Say which options mean nothing to a microcontroller, whose firmware runs a model in one way; "" where none was given."""
+    given = {
+        "--threads": options.threads != PLAIN.threads,
+        "--runtime": options.runtime != PLAIN.runtime,
+        "--affinity": options.affinity is not None,
+    }
+    asked = " and ".join(name for name, is_given in given.items() if is_given)
+    if entry.board != "mcu" or not asked:
+        return ""
+    return f"{entry.name} does not heed {asked}: its firmware runs a model in one way"
 
 
 def _coarse(record: RunRecord) -> str:

@@ -43,9 +43,12 @@ def test_a_board_with_somebody_elses_firmware_is_measured_and_its_coarse_clock_t
     assert "text tells no single runs: a sample is the mean of" in done.err
 
 
-def test_a_board_that_is_not_pinned_is_warned_of_and_one_that_is_another_refused(edgepipe: Command, model: Path) -> None:
-    loose = edgepipe("bench", model.name, "--device", "loose", "--json")
+def test_what_was_not_heeded_and_a_board_that_is_not_pinned_are_told_and_another_board_refused(
+    edgepipe: Command, model: Path
+) -> None:
+    loose = edgepipe("bench", model.name, "--device", "loose", "--json", "--threads", "4", "--runtime", "tflm")
     assert loose.code == 0, loose.err
+    assert "loose does not heed --threads and --runtime" in loose.err
     assert "board_id: host-host in the inventory" in loose.err
     wrong = edgepipe("bench", model.name, "--device", "wrong", "--json")
     assert wrong.code == 4
