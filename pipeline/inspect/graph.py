@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IDENTIFIER = b"TFL3"
+ZIP = b"PK\3\4"  # what .keras files are
 LARGEST_COUNT = 50_000  # of tensors, operators, buffers, over all subgraphs together; real models stay below 10,000
 LARGEST_RANK = 16
 LONGEST_NAME = 4096  # bytes; fused names reach a few hundred
@@ -131,6 +132,10 @@ def read_graph(content: bytes) -> tuple[Subgraph, ...]:
     """Return every subgraph of a `.tflite`, the main one first. Raises ModelFileError for what is not a whole, sane one."""
     if not content:
         raise _broken("the file is empty")
+    if content.startswith(ZIP):
+        raise ModelFileError(
+            "a zip, as Keras models are, and not a .tflite", todo="`edgepipe quantize` makes a .tflite of a Keras model."
+        )
     if len(content) < 8 or content[4:8] != IDENTIFIER:
         raise _broken(f"it does not carry the identifier {IDENTIFIER.decode()} at byte 4")
     from ai_edge_litert import schema_py_generated as schema

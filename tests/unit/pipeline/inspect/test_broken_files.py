@@ -30,7 +30,7 @@ def cpu_seconds() -> float:
         (b"", "empty"),
         (b"TFL3", "identifier"),
         (b"\x1c\x00\x00\x00TFL2" + bytes(64), "identifier"),
-        (b"PK\x03\x04" + bytes(64), "identifier"),
+        (b"PK\x03\x04" + bytes(64), "a zip, as Keras models are"),
     ],
 )
 def test_what_is_no_tflite_is_said_to_be_none(content: bytes, says: str) -> None:
