@@ -44,7 +44,7 @@ class EmulatedLine(TtyLine):
     def _gone(self) -> DeviceUnreachable:
         return DeviceUnreachable(
             f"the emulator of {self._device} has ended",
-            cause="it was killed, most often since the memory is full",
+            cause="it was killed: most often the memory is full, or the disk that its flash is kept on",
             todo="Do it again.",
         )
 
