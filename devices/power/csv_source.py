@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -50,7 +51,7 @@ class CommandSource:
         return Path(self._command[0]).name
 
     def open(self) -> None:
-        """Start it in a session of its own, so that nothing of it stays behind."""
+        """Start it in a session of its own, so that nothing of it stays behind, not even where edgepipe ends in the middle."""
         try:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -58,6 +59,7 @@ class CommandSource:
         except OSError as exc:
             todo = f"Install {self.name}, or write its whole path in the power entry's command."
             raise MeterMissing(f"{self._command[0]} cannot be started: {exc.strerror}", todo=todo) from exc
+        atexit.register(self.close)
 
     def read(self, *, deadline_s: float) -> bytes:
         """Return what it printed; what it says on standard error is kept for when it ends."""
@@ -80,6 +82,7 @@ class CommandSource:
 
     def close(self) -> None:
         """End it, by force where it does not listen."""
+        atexit.unregister(self.close)
         process, self._process = self._process, None
         if process is None:
             return

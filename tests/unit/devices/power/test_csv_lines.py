@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_a_command_whose_time_runs_backwards_is_not_called_silent() -> None:
         while True:
             meter.read(deadline_s=0.5)
     meter.close()
+
+
+def test_a_command_ends_with_edgepipe_though_a_thread_still_waits_for_its_first_line() -> None:
+    program = f"""
+import threading, time
+from edgepipe.devices.power.csv_source import CommandSource
+source = CommandSource(({sys.executable!r}, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"))
+source.open()
+print(source.read(deadline_s=20).decode(), flush=True)
+threading.Thread(target=source.read, kwargs={{"deadline_s": 600}}, daemon=True).start()
+time.sleep(0.2)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ended.stdout), 0)
 
 
 def test_a_command_that_never_says_a_thing_is_missing() -> None:
