@@ -16,7 +16,7 @@ from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Stamp, Wind
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, SyncClass
 
 IDLE_DRIFT = 0.02  # METHODS §2
-RESOLVED = 3  # standard uncertainties below which a dynamic energy is not told (METHODS §2)
+RESOLVED = 3  # standard uncertainties below which a dynamic energy is not told (METHODS §2), nor any within those of the zero
 
 
 def energy_of(
@@ -40,7 +40,7 @@ def energy_of(
     found = find_windows(facts, trace, stamps, idle, marked=marked, rules=rules)
     faults = find_faults(facts, trace, idle)
     measured = measure(facts, trace, found.windows, idle)
-    problems = [*found.problems, *faults.problems(), *_doubts(measured, settings)]
+    problems = [*found.problems, *faults.problems(), *_doubts(facts, measured, settings)]
     told = Energy(
         energy_uj=None,
         uncertainty_uj_k2=None,
@@ -62,7 +62,7 @@ def _method(facts: MeterFacts, sync: SyncClass, rules: Rules) -> str:
     return f"{facts.name}, {sync}{other}"
 
 
-def _doubts(measured: Measured, settings: MeterSettings) -> Iterator[str]:
+def _doubts(facts: MeterFacts, measured: Measured, settings: MeterSettings) -> Iterator[str]:
     """Yield why what was measured is not to be believed."""
     if not measured.is_whole:
         yield "the trace does not cover the windows and the idle time (the meter began too late, or ended too early)"
@@ -75,8 +75,11 @@ def _doubts(measured: Measured, settings: MeterSettings) -> Iterator[str]:
             " was not in the same state, or still warming up: let it rest and measure again)"
         )
     powers = [before_w, after_w, *measured.powers]
-    if min(measured.powers, default=1.0) <= 0:
-        yield f"the power in a window is {_shown(min(measured.powers))} (nothing draws current, or the leads are swapped)"
+    if measured.powers and min(measured.powers) <= RESOLVED * abs(facts.errors.offset_a * measured.volts):
+        yield (
+            f"the power in a window is {_shown(min(measured.powers))}, which this meter cannot tell from none"
+            " (nothing draws current, the leads are swapped, or it is a meter for larger currents)"
+        )
     yield from beyond(powers, settings)
 
 

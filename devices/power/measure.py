@@ -71,8 +71,12 @@ def measure(facts: MeterFacts, trace: Trace, windows: Sequence[Window], idle: Id
         volts=float(sum(volt_s) / sum(seconds)) if windows else float("nan"),
         before=_idle_power(idle.before, before),
         after=_idle_power(idle.after, after),
-        view=TraceView(period_s=period_s, power_mw=tuple((1e3 * view / period_s).tolist())) if np.isfinite(view).all() else None,
+        view=_view(start_s, period_s, (1e3 * view / period_s).tolist()) if np.isfinite(view).all() else None,
     )
+
+
+def _view(start_s: float, period_s: float, power_mw: Sequence[float]) -> TraceView:
+    return TraceView(period_s=period_s, power_mw=tuple(power_mw), file_start_s=start_s)
 
 
 def _idle_power(span: Span, joules: NDArray[np.float64]) -> IdlePower:

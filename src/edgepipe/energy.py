@@ -52,10 +52,14 @@ class TraceCounters:
 
 @dataclass(frozen=True, kw_only=True)
 class TraceView:
-    """A trace to be looked at: the mean power of equal stretches of `period_s` from its beginning on, in milliwatts."""
+    """A trace to be looked at: the mean power of equal stretches of `period_s` from its beginning on, in milliwatts.
+
+    `file_start_s` is when it begins by the times in the trace's file, so that whoever doubts an energy can sum it up anew.
+    """
 
     period_s: float
     power_mw: tuple[float, ...]
+    file_start_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -239,6 +239,23 @@ def test_a_meter_that_cannot_tell_of_losses_says_so() -> None:
     assert energy.energy_uj == pytest.approx(ENERGY_UJ, rel=1e-3)
 
 
+def test_a_power_within_what_the_meters_zero_may_be_wrong_by_is_no_energy() -> None:
+    facts = replace(COUNTING, errors=replace(EXACT, offset_a=1e-3))
+    assert KnownBoard(facts=facts, idle_a=0.0, active_a=3.1e-3).energy().energy_uj is not None
+    none = KnownBoard(facts=facts, idle_a=0.0, active_a=2.9e-3).energy()
+    assert none.energy_uj is None and "cannot tell from none" in none.reason
+
+
+def test_whoever_doubts_an_energy_sums_it_up_anew_from_the_file_and_the_record() -> None:
+    board = KnownBoard()
+    energy = board.energy()
+    assert energy.trace is not None and energy.trace.file_start_s == board.idle.before.start_s
+    window = energy.windows[2]
+    start_s = energy.trace.file_start_s + window.start_s
+    inside = (board.time_s > start_s) & (board.time_s <= start_s + window.seconds)
+    assert float(np.sum(board.amps[inside] * board.volts) * board.facts.period_s) * 1e6 == pytest.approx(window.energy_uj, rel=1e-3)
+
+
 def test_what_is_known_to_be_lost_counts_for_a_meter_that_cannot_tell_of_all_losses() -> None:
     board = KnownBoard(facts=replace(COUNTING, drops_detectable=False))
     board.pieces_changed[30] = {"dropped": 3}
