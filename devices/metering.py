@@ -64,7 +64,7 @@ class Metering:
         except (ModelRejected, DeviceUnreachable, InfrastructureError) as exc:
             return self._none(str(exc))
         if recorder.failure is not None:
-            return self._none(str(recorder.failure))
+            return replace(self._none(f"its power meter: {recorder.failure}"), counters=recorder.counters)
         marked = work.marked and self._facts.has_marker
         settings = self._settings if self._settings.meter in UNREAL else believable(self._settings, board.identify().cpu)
         energy = energy_of(

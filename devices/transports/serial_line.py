@@ -82,7 +82,7 @@ class HandleLine:
         return self._handle
 
     def _gone(self) -> DeviceUnreachable:
-        return DeviceUnreachable(f"{self._name} is gone", cause="the board was unplugged or switched off")
+        return DeviceUnreachable(f"{self._name} is gone", cause="it was unplugged or switched off")
 
 
 class TtyLine(HandleLine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from benchmarks.synthetic import convolution
 from edgepipe.devices.connect import connect_workable
 from edgepipe.devices.inventory import read_inventory
 from edgepipe.devices.metering import Metering
+from edgepipe.devices.power.replay import Replay
 from edgepipe.devices.power.windows import Rules
 from edgepipe.devices.work import WorkRequest
 from edgepipe.errors import MeterMissing, UsageError
@@ -119,6 +121,23 @@ def test_what_goes_wrong_with_the_meter_costs_the_energy_and_nothing_else(
             board.close()
     assert energy.energy_uj is None
     assert words in energy.reason
+
+
+def test_a_meter_that_fails_half_way_is_told_with_what_came_before(boards: Path, tmp_path: Path, edgepipe: Command) -> None:
+    assert edgepipe("power", "record", "sim", "--to", str(tmp_path / "nowhere.trace"), "--seconds", "1").code == 0
+    farm = read_inventory(boards)
+    entry = replace(farm.devices["dead"], power=Replay(file=str(tmp_path / "nowhere.trace")))
+    board = connect_workable(entry)
+    with Metering(entry, farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
+        try:
+            board.open()
+            board.push(tmp_path / "model.tflite", SHA256)
+            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
+        finally:
+            board.close()
+    assert energy.energy_uj is None
+    assert energy.reason.startswith("its power meter: ") and "has come to its end" in energy.reason
+    assert energy.counters.samples > 100
 
 
 def test_an_emulated_board_has_no_power_to_measure(boards: Path) -> None:
