@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgepipe import places
 from edgepipe.errors import UsageError
-from edgepipe.records import CompressionRecord, RunRecord
+from edgepipe.records import CompressionRecord, RunOutcome, RunRecord
 from edgepipe.reports.store import Store
 
 MOST_RECIPES = 4  # on one page; `--run ID` shows any other
@@ -59,8 +59,12 @@ def _youngest(store: Store) -> tuple[tuple[CompressionRecord, ...], tuple[RunRec
 
 
 def _youngest_of_each(runs: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
-    """Keep the last measurement of each artefact on each device with each runtime."""
-    cells = {(run.artefact_sha256, run.device.name, run.device.serial, run.runtime, run.kind): run for run in runs}
+    """Keep the last measurement of each artefact on each device with each runtime; one that failed with the farm hides none."""
+    cells = dict[tuple[object, ...], RunRecord]()
+    for run in runs:
+        key = (run.artefact_sha256, run.device.name, run.device.serial, run.runtime, run.kind)
+        if run.outcome is not RunOutcome.INFRA or key not in cells:
+            cells[key] = run
     return tuple(sorted(cells.values(), key=lambda run: (run.started_utc, run.id))[-MOST_RUNS:])
 
 
