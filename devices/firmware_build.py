@@ -214,13 +214,20 @@ def _folders(port: FirmwarePort, root: Path, engine: Path | None) -> Iterator[Pa
 
 
 def fingerprint(root: Path, sources: list[Path], command: list[str]) -> str:
-    """Return what changes with any source, header or flag, and with nothing else."""
-    digest = hashlib.sha256(repr([part for part in command if not part.startswith("-I")]).encode())
+    """Return what changes with any source, header or flag, and with the compiler's version, since that changes the ticks."""
+    digest = hashlib.sha256(repr([_version(command[0]), *(part for part in command if not part.startswith("-I"))]).encode())
     files = {*sources, *root.rglob("*.h"), *root.rglob("*.ld")}
     for path in sorted(files, key=lambda path: (path.name, str(path))):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
+
+
+def _version(compiler: str) -> str:
+    """Return what a compiler says of itself, "" where it is not installed."""
+    if shutil.which(compiler) is None:
+        return ""
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=COMPILE_S, check=False).stdout
 
 
 def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
@@ -234,7 +241,15 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
             made = Path(scratch) / path.name
-            ran = subprocess.run([*command, "-lm", "-o", str(made)], capture_output=True, text=True, timeout=COMPILE_S, check=False)
+            try:
+                ran = subprocess.run(
+                    [*command, "-lm", "-o", str(made)], capture_output=True, text=True, timeout=COMPILE_S, check=False
+                )
+            except subprocess.TimeoutExpired as exc:
+                raise InfrastructureError(
+                    f"{port.compiler} was not done with the firmware for {port.name} after {COMPILE_S:g} s",
+                    cause="the machine is very busy",
+                ) from exc
             if ran.returncode:
                 raise InfrastructureError(f"the firmware for {port.name} could not be built", problems=ran.stderr.splitlines()[:10])
             made.replace(path)
