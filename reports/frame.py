@@ -61,6 +61,9 @@ _RUN_COLUMNS: dict[str, Callable[[RunRecord], Cell]] = {
     "energy_simulated": lambda run: run.energy.simulated or run.device.emulated if run.energy else None,
     "energy_sync_class": lambda run: str(run.energy.sync_class) if run.energy else None,
     "energy_method": lambda run: run.energy.method if run.energy else None,
+    "energy_dynamic_uncertainty_uj_k2": lambda run: run.energy.dynamic_uncertainty_uj_k2 if run.energy else None,
+    "energy_self_measured": lambda run: run.energy.self_measured if run.energy else None,
+    "energy_reason": lambda run: run.energy.reason if run.energy else None,
 }
 
 

@@ -118,6 +118,11 @@ def test_simulated_energies_are_told_apart_in_data_and_comparisons_too() -> None
     simulated = run(dataclasses.replace(MEASURED, simulated=True), emulated=True)
     assert frame([simulated])["energy_simulated"].tolist() == [True]
     assert frame([run(MEASURED)])["energy_simulated"].tolist() == [False]
+    measured = frame([run(MEASURED)]).iloc[0]
+    assert (measured["energy_uj"], measured["energy_uncertainty_uj_k2"]) == (MEASURED.energy_uj, MEASURED.uncertainty_uj_k2)
+    assert measured["energy_dynamic_uj"] == MEASURED.dynamic_uj
+    assert measured["energy_dynamic_uncertainty_uj_k2"] == MEASURED.dynamic_uncertainty_uj_k2
+    assert not measured["energy_self_measured"] and measured["energy_reason"] == ""
     assert json.loads(json.dumps(as_json(simulated)))["energy"]["simulated"] is True
     worse = run(dataclasses.replace(MEASURED, simulated=True, energy_uj=2000.0), emulated=True)
     result = compare(simulated, worse)
