@@ -105,17 +105,22 @@ def readings(
             seen(waiting[-1])
         now_s = time.monotonic()
         if now_s - began_s >= every_s or now_s >= end_s:
-            if any(piece.time_s.size for piece in waiting):
-                yield _reading(waiting, now_s - began_s)
+            if (found := _reading(waiting, now_s - began_s)) is not None:
+                yield found
             waiting, began_s = [], now_s
 
 
-def _reading(pieces: Sequence[Samples], seconds: float) -> Reading:
+def _reading(pieces: Sequence[Samples], seconds: float) -> Reading | None:
+    """Return the mean of the samples that are numbers, None without any: a chip's amperes are none where its volts are 0."""
     import numpy as np
 
-    volts, amps = (np.concatenate([getattr(piece, column) for piece in pieces]) for column in ("volts", "amps"))
+    columns = [np.concatenate([getattr(piece, column) for piece in pieces]) for column in ("time_s", "volts", "amps")]
+    numbers = np.isfinite(columns[1] * columns[2])
+    if not numbers.any():
+        return None
+    time_s, volts, amps = (column[numbers] for column in columns)
     return Reading(
-        time_s=float(np.concatenate([piece.time_s for piece in pieces])[-1]),
+        time_s=float(time_s[-1]),
         seconds=seconds,
         volts=float(volts.mean()),
         amps=float(amps.mean()),
@@ -136,7 +141,8 @@ def record(device: str, *, inventory: Path | None = None, to: Path, seconds: flo
                 time.sleep(min(READ_S, seconds - passed_s))
     if recorder.failure is not None:
         raise recorder.failure
-    power_mw = [float(1e3 * (piece.volts * piece.amps).mean()) for piece in recorder.trace().pieces() if piece.time_s.size]
+    shown = (_reading([piece], seconds) for piece in recorder.trace().pieces())
+    power_mw = [reading.power_mw for reading in shown if reading is not None]
     return Recorded(
         file=str(to),
         meter=f"{facts.name} {facts.serial}".strip(),
