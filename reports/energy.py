@@ -41,7 +41,8 @@ def line(run: RunRecord) -> str:
     if energy is None:
         return ""
     if energy.energy_uj is None:
-        return f"energy {NOT_MEASURED}: {words.visible(' '.join(energy.reason.split()))}"
+        made = f", and the meter {SIMULATED}" if energy.simulated else ""
+        return f"energy {NOT_MEASURED}{made}: {words.visible(' '.join(energy.reason.split()))}"
     told = f"{joules(energy.energy_uj, energy.uncertainty_uj_k2)} an inference"
     if energy.dynamic_uj is not None:
         told += f", {joules(energy.dynamic_uj, energy.dynamic_uncertainty_uj_k2)} of it above idle"

@@ -14,7 +14,7 @@ from rich.console import Console
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, TraceCounters, TraceView
 from edgepipe.records import RunRecord, Verdict, as_json
 from edgepipe.reports.compare import compare
-from edgepipe.reports.energy import joules
+from edgepipe.reports.energy import joules, line
 from edgepipe.reports.frame import frame
 from edgepipe.reports.render.console import comparison, runs
 from edgepipe.reports.render.html import html_report
@@ -146,3 +146,11 @@ def test_simulated_energies_are_told_apart_in_data_and_comparisons_too() -> None
 )
 def test_an_energy_has_as_many_digits_as_its_uncertainty_leaves(value: float | None, uncertainty: float | None, told: str) -> None:
     assert joules(value, uncertainty) == told
+
+
+def test_what_a_simulated_meter_gives_as_a_reason_is_marked_too() -> None:
+    failed = dataclasses.replace(
+        MEASURED, energy_uj=None, uncertainty_uj_k2=None, reason="power from 30 mW to 30 mW", simulated=True
+    )
+    assert line(run(failed)) == "energy not measured, and the meter simulated: power from 30 mW to 30 mW"
+    assert "simulated" not in line(run(dataclasses.replace(failed, simulated=False)))
