@@ -38,21 +38,27 @@ def watch(
     import json
     import sys
 
+    from edgepipe.errors import Interrupted
     from edgepipe.records import as_json as plain
     from edgepipe.workflows.power import opened, readings
 
-    with opened(device, inventory) as (entry, meter, facts):
-        found = readings(meter, every_s=every_ms / 1000, seconds=seconds)
-        if as_json:
-            for reading in found:
-                sys.stdout.write(json.dumps({**plain(reading), "simulated": facts.simulated}) + "\n")
-                sys.stdout.flush()
-        elif sys.stdout.isatty():
-            _plotted(entry.name, facts, found)
-        else:
-            for reading in found:
-                sys.stdout.write(_line(reading, facts) + "\n")
-                sys.stdout.flush()
+    try:
+        with opened(device, inventory) as (entry, meter, facts):
+            found = readings(meter, every_s=every_ms / 1000, seconds=seconds)
+            if as_json:
+                for reading in found:
+                    sys.stdout.write(json.dumps({**plain(reading), "simulated": facts.simulated}) + "\n")
+                    sys.stdout.flush()
+            elif sys.stdout.isatty():
+                _plotted(entry.name, facts, found)
+            else:
+                for reading in found:
+                    sys.stdout.write(_line(reading, facts) + "\n")
+                    sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "stopped by Ctrl-C", todo="The meter was let go of; `edgepipe power record` keeps what it shows."
+        ) from None
     return 0
 
 

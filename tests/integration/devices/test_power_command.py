@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +70,18 @@ def test_a_check_tells_what_would_leave_a_run_without_an_energy(edgepipe: Comman
     judged = edgepipe("power", "check", name, "--seconds", "2", "--change", "50")
     assert judged.code == 3
     assert "no energy comes of this" in judged.out and words in " ".join(judged.out.split())
+
+
+def test_a_watch_that_is_stopped_ends_at_once_and_lets_go_of_the_meter(boards: Path) -> None:
+    arguments = ["power", "watch", "sim", "--inventory", str(boards), "--json"]
+    program = f"import sys; from edgepipe.cli import main; sys.argv[1:] = {arguments!r}; main()"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 130
+    assert "The meter was let go of" in said and "goes on from there" not in said
 
 
 def test_a_meter_is_calibrated_with_a_load_after_a_zero(edgepipe: Command, boards: Path, tmp_path: Path) -> None:
