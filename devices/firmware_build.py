@@ -141,6 +141,9 @@ PORTS = {
 }
 
 
+EMULATED = tuple(name for name in PORTS if name.startswith("mps"))  # QEMU's names of its machines
+
+
 @dataclass(frozen=True, kw_only=True)
 class Firmware:
     """A program for a board; `build` names the sources and flags that it is made of, and the board says it too."""

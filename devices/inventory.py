@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
+from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.power import METERS, PowerEntry
 from edgepipe.devices.transports.fake import Fault
@@ -251,6 +252,8 @@ def _link(content: object) -> Link:
     link = _told_by("kind", LINKS, content, "a transport")
     if isinstance(link, SerialLink) and (link.by_id is None) == (link.url is None):
         raise InventoryError("", problems=['a serial line has one of "by_id", for this machine\'s, and "url", for another\'s'])
+    if isinstance(link, QemuLink) and link.machine not in EMULATED:
+        raise InventoryError("", problems=[f'there is no machine "{link.machine}".{suggestion(link.machine, list(EMULATED))}'])
     return link
 
 

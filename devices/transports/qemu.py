@@ -68,9 +68,9 @@ class QemuTransport:
         options: Sequence[str] = (),
     ) -> None:
         self._name, self._machine, self._build, self._flash, self._options = name, machine, build, flash, tuple(options)
-        known = [port for port in firmware_build.PORTS if port.startswith("mps")]
-        if machine not in known:
-            raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {', '.join(known)}.")
+        if machine not in firmware_build.EMULATED:
+            known = ", ".join(firmware_build.EMULATED)
+            raise InventoryError(f'{name}: there is no firmware for the machine "{machine}"', todo=f"Known: {known}.")
         self.key = f"qemu {name}" if flash is None else f"qemu {flash.absolute()}"  # of two with other flashes neither is the other
         self._process: subprocess.Popen[bytes] | None = None
         self._line: TtyLine | None = None

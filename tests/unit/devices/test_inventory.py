@@ -80,6 +80,7 @@ devices:
   a: {board: linux, target: host, transport: {kind: locl}}
   b: {board: linux, target: host, transport: {kind: ssh, hots: pi, user: me, host_key: k}, lables: {x: y}}
   c: {board: toaster, target: host, transport: {kind: local}}
+  d: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an368}}
 """,
     )
     text = "\n".join(problems)
@@ -87,6 +88,7 @@ devices:
     assert 'devices.b.transport: unknown key "hots". Perhaps you meant "host"?' in text
     assert 'devices.b.transport: "host" is missing' in text
     assert 'devices.b: unknown key "lables". Perhaps you meant "labels"?' in text
+    assert 'devices.d.transport: there is no machine "mps2-an368". Perhaps you meant "mps2-an386"?' in text
     assert 'devices.c: "board"' in text
 
 
