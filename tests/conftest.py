@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,11 @@ settings.load_profile("edgepipe")
 
 
 def pytest_configure() -> None:
-    """A shell has its background jobs ignore Ctrl-C, which what the tests start would inherit; some of it is sent one."""
+    """Take away what the commands under test would inherit: a shell's background jobs ignore Ctrl-C, which some of it is sent; and GNU
+    readline, which pytest loads, tells its children the width of the terminal.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

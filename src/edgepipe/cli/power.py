@@ -23,7 +23,7 @@ PLOT_ROWS = 18
 def watch(
     device: Device,
     inventory: Inventory = None,
-    seconds: Annotated[float | None, typer.Option(min=1, help="How long.", show_default="until Ctrl-C")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="How long to watch.", show_default="until Ctrl-C")] = None,
     every_ms: Annotated[int, typer.Option(min=20, help="How much of the power one point is the mean of.")] = 250,
     as_json: Json = False,
 ) -> int:
@@ -101,7 +101,7 @@ def record(
     device: Device,
     to: Annotated[Path, typer.Option("--to", help="The file to write; the meter `replay` plays it.", show_default=False)],
     inventory: Inventory = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to record.")] = 60.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
