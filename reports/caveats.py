@@ -94,6 +94,9 @@ def _of_energy(runs: Sequence[RunRecord]) -> Iterator[Caveat]:
         yield Caveat(
             about="Smallest visible change of energy", text=f"With the same meter, another figure must differ by {listed}."
         )
+    for run, ratio in energy.paces(metered):
+        text = f"In the loops under the meter {run.artefact_name} took {words.factor(ratio)} the time that was timed beside them"
+        yield Caveat(about=f"Energy on {run.device.name}", text=f"{text}: the board had something else to do in one of them.")
     if any(run.energy and run.energy.self_measured for run in metered):
         text = "A sensor that is read on the board under test adds that reading to what it measures."
         yield Caveat(about="Self-measured energy", text=text)

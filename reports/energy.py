@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from edgepipe.energy import Energy, TraceCounters
 from edgepipe.records import RunRecord
-from edgepipe.reports import words
+from edgepipe.reports import summary, words
 
 NOT_MEASURED = "not measured"
 SIMULATED = "simulated"
+PACE = 1.3  # loops have a little to do beside the inference; more than this is another state of the board
 
 
 def is_real(run: RunRecord) -> bool:
@@ -73,6 +75,20 @@ def counters(found: TraceCounters) -> str:
     lost = "whether any was lost is not known" if found.dropped is None else f"{words.whole(found.dropped)} lost"
     rest = f"{found.saturated} saturated, {found.negative} negative, {found.resets} resets, {found.markers_missing} markers missing"
     return f"{words.whole(found.samples)} samples, {lost}; {rest}"
+
+
+def paces(runs: Sequence[RunRecord]) -> tuple[tuple[RunRecord, float], ...]:
+    """Return each run whose inferences took another time under the meter than when they were timed, by PACE and more, and the ratio.
+
+    Emulated boards are left out: their times are not those of this machine's clock.
+    """
+    found = list[tuple[RunRecord, float]]()
+    for run in runs:
+        timed_ns, windows = summary.of(run).median_ns, run.energy.windows if run.energy else ()
+        if timed_ns and windows and not run.device.emulated:
+            ratio = statistics.median(1e9 * window.seconds / window.inferences for window in windows) / timed_ns
+            found += [(run, ratio)] if not 1 / PACE <= ratio <= PACE else []
+    return tuple(found)
 
 
 def smallest_change(runs: Sequence[RunRecord]) -> tuple[tuple[RunRecord, float], ...]:

@@ -22,7 +22,7 @@ settings.load_profile("edgepipe")
 
 
 def pytest_configure() -> None:
-    """Take away what the commands under test would inherit: a shell's background jobs ignore Ctrl-C, which some of it is sent; and GNU
+    """Take away what the commands under test would inherit: a shell's background jobs ignore Ctrl-C, which some are sent; and GNU
     readline, which pytest loads, tells its children the width of the terminal.
     """
     for name in ("COLUMNS", "LINES"):

@@ -62,9 +62,11 @@ class Streams:
         return all(stream.held for stream in self._streams.values())
 
     def put(self, kind: str, block: Mapping[str, object], now_s: float) -> None:
-        """Take a block."""
+        """Take a block; one that the driver still had for streams of an earlier opening is nobody's."""
         import numpy as np
 
+        if kind not in self._streams:
+            return
         stream, data = self._streams[kind], cast("NDArray[np.uint8]", block["data"])
         first = cast(int, block["sample_id"]) // cast(int, block["decimate_factor"])
         if kind.startswith("gpi"):

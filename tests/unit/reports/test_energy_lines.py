@@ -100,6 +100,14 @@ def test_a_page_without_a_meter_says_so_and_one_with_it_what_could_be_told_apart
     assert "another figure must differ" not in html_report([], [run(dataclasses.replace(MEASURED, simulated=True))])
 
 
+def test_loops_that_ran_at_another_pace_than_what_was_timed_are_told() -> None:
+    steady = run(dataclasses.replace(MEASURED, windows=(EnergyWindow(start_s=6, seconds=10, inferences=250_000, energy_uj=1.0),)))
+    assert "the board had something else to do" not in html_report([], [steady])  # 40 us each, as timed
+    slower = dataclasses.replace(MEASURED, windows=(EnergyWindow(start_s=6, seconds=20, inferences=250_000, energy_uj=1.0),))
+    assert "kws.tflite took 2.00× the time that was timed beside them" in html_report([], [run(slower)])
+    assert "the board had something else to do" not in html_report([], [run(slower, emulated=True)])
+
+
 def test_the_page_draws_the_trace_with_its_windows_and_lists_every_term() -> None:
     page = html_report([], [run(MEASURED)])
     assert page.count('class="window"') == 5
