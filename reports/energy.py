@@ -78,7 +78,7 @@ def counters(found: TraceCounters) -> str:
 
 
 def paces(runs: Sequence[RunRecord]) -> tuple[tuple[RunRecord, float], ...]:
-    """Return each run whose inferences took another time under the meter than when they were timed, by PACE and more, and the ratio.
+    """Return each run whose inferences took PACE times as long under the meter as when they were timed, or as short, and the ratio.
 
     Emulated boards are left out: their times are not those of this machine's clock.
     """

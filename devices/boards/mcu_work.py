@@ -14,6 +14,7 @@ from edgepipe.devices.work import Stretch, StretchKind, Work, WorkRequest
 PACED_S = 0.5  # a count of invocations that takes so long tells how long one takes
 MARGIN = 1.05  # on top of a window, so that it does not fall short
 ATTEMPTS = 3
+MOST_RUNS = 1 << 22  # MODEL_RUNS_MAX of devices/firmware/core/model.h
 GAP_S = 0.5  # between two windows, so that a marker falls
 NAP_S, SHORTEST_S = 0.25, 0.001
 ROUND_TRIPS = 5
@@ -66,7 +67,7 @@ def work_on(
     """Have the board do the loops; `check` raises where it is to stop. Raises what `runner` raises."""
     pause = _Pause(check=check, clock=clock, nap=nap)
     uncertainty_s = runner.round_trip_s() / 2 / math.sqrt(3)  # the request lay anywhere in between: a rectangle (GUM 4.3.7)
-    count = max(request.least_inferences, math.ceil(MARGIN * request.window_s / _pace(runner, request, clock)))
+    count = _bounded(max(request.least_inferences, math.ceil(MARGIN * request.window_s / _pace(runner, request, clock))))
     stretches = [pause.idle(request.idle_s, uncertainty_s)]
     for _ in range(request.windows):
         window = _window(runner, count, request, pause, uncertainty_s)
@@ -75,6 +76,10 @@ def work_on(
     pause.idle(GAP_S, uncertainty_s)
     stretches.append(pause.idle(request.idle_s, uncertainty_s))
     return Work(stretches=tuple(stretches), marked=marked)
+
+
+def _bounded(count: int) -> int:
+    return min(count, MOST_RUNS)
 
 
 class _Pause:
@@ -99,9 +104,9 @@ def _pace(runner: Runner, request: WorkRequest, clock: Callable[[], float]) -> f
         start_s = clock()
         runner.run(count, deadline_s=request.options.deadline_s)
         took_s = max(clock() - start_s, 1e-6)
-        if took_s >= PACED_S:
+        if took_s >= PACED_S or count == MOST_RUNS:
             return took_s / count
-        count = max(2 * count, math.ceil(MARGIN * count * PACED_S / took_s))
+        count = _bounded(max(2 * count, math.ceil(MARGIN * count * PACED_S / took_s)))
 
 
 def _window(runner: Runner, count: int, request: WorkRequest, pause: _Pause, uncertainty_s: float) -> Stretch:
@@ -114,5 +119,5 @@ def _window(runner: Runner, count: int, request: WorkRequest, pause: _Pause, unc
         end_s = pause.clock()
         if end_s - start_s >= request.window_s or attempt == ATTEMPTS - 1:
             break
-        count = math.ceil(MARGIN * count * request.window_s / max(end_s - start_s, 1e-6))
+        count = _bounded(math.ceil(MARGIN * count * request.window_s / max(end_s - start_s, 1e-6)))
     return Stretch(kind=StretchKind.WINDOW, start_s=start_s, end_s=end_s, uncertainty_s=uncertainty_s, inferences=count)

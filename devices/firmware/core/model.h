@@ -10,6 +10,7 @@
 enum model_result { MODEL_OK, MODEL_REFUSED, MODEL_NONE, MODEL_NO_SUCH_PART, MODEL_INPUT_MISSING, MODEL_NO_ROOM };
 
 #define MODEL_INPUTS_MAX 16u
+#define MODEL_RUNS_MAX (1u << 22) /* in one window, in which nothing reads the line */
 
 /* A model in memory or flash, with what the text protocol says of it; stays where it is while it is loaded. */
 struct model_source {
@@ -34,7 +35,7 @@ const engine *model_loaded(void);
 /* Write a part of an input: it starts at most where the parts before it ended. */
 enum model_result model_write(uint32_t input, uint32_t offset, const uint8_t *bytes, uint32_t count);
 
-/* Run `count` times on the same inputs inside one measured window; each must have been written since the last run, which may have
+/* Run `count` times, 1 to MODEL_RUNS_MAX, on the same inputs inside one measured window; each must have been written since the last run, which may have
    used its memory for something else. More than one run keeps a copy of the inputs in what the engine leaves of the arena. */
 enum model_result model_run(uint32_t count, uint64_t *ticks);
 

@@ -191,6 +191,9 @@ static uint8_t invoke(struct exchange *exchange)
 {
     if (!invoked.is_done || invoked.sequence != exchange->sequence) {
         const uint32_t count = exchange->asked_bytes == 4u ? get_u32(exchange->asked) : 1u;
+        if (count == 0u || count > MODEL_RUNS_MAX) {
+            return STATUS_BAD_REQUEST;
+        }
         enum model_result result = model_run(count, &invoked.ticks);
         if (result != MODEL_OK) {
             return running(result);

@@ -14,7 +14,7 @@
                                                                            version i32, needed u32, reason
    TENSOR                output u8, index u8                               type u8, bytes u32, scale f32, zero point i32
    WRITE                 input u8, offset u32, bytes                       -
-   INVOKE                how often u32, once where left away               ticks u64 of all of them
+   INVOKE                how often u32, to 2^22; left away: once           ticks u64 of all of them
    READ                  output u8, offset u32, count u16                  bytes
    STEPS                 first u32                                         (builtin u8, ticks u32) for as many as there is room for
    FORGET                -                                                 -; the upload and the model are dropped
