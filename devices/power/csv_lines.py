@@ -17,7 +17,7 @@ from edgepipe.devices.power.csv_source import CommandSource, FileSource, Source
 from edgepipe.devices.power.csv_text import Row, Rows
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, Positive, PowerMeter, Samples
-from edgepipe.errors import DeviceUnreachable, InventoryError, MeterMissing
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, MeterMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
 Amperes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Part = Annotated[str, Field(min_length=1)]
 FIRST_ROWS = 5  # from which the tool's pace and clock are learned
+STRETCH_S = 5.0  # in which at least one line comes at once
+STRAY_S, STRAY_JITTERS = 0.1, 5  # how far the promptest line may be from where the first ones were
 CLOCK_ERROR = 1e-4 / 3**0.5  # quartz clocks keep ±100 ppm; evenly distributed, JCGM 100:2008, 4.3.7
 
 
@@ -67,6 +69,7 @@ class CsvMeter:
         self.close()
         self._rows, self._ready = Rows(), deque[Row]()
         self._ahead_s, self._last_s, self._told, self._unreadable = inf, -inf, 0, 0
+        self._late_s, self._since_s = inf, monotonic()
         settings = self._settings
         self._source = CommandSource(settings.command) if settings.command else FileSource(Path(settings.path or ""))
         try:
@@ -93,7 +96,25 @@ class CsvMeter:
                 silent = f"none of the last {bad} lines of {self._source.name} can be read, or their times do not rise"
             raise DeviceUnreachable(f"{self._name}: {silent}", todo="Run it by hand: each line is time,volts,amps, and time rises.")
         taken, self._ready = self._ready, deque()
+        if taken:
+            self._check_clock(taken[-1])
         return self._samples(taken)
+
+    def _check_clock(self, newest: Row) -> None:
+        """Hold the tool's seconds against this machine's: the promptest line of a stretch must come as late as the first ones did.
+
+        Raises InfrastructureError for a tool that counts its samples by a period that is not theirs.
+        """
+        self._late_s = min(self._late_s, self._heard_s - newest.time_s - self._ahead_s)
+        if self._heard_s - self._since_s < STRETCH_S or self._source is None:
+            return
+        if abs(self._late_s) > STRAY_S + STRAY_JITTERS * self._settings.jitter_s:
+            raise InfrastructureError(
+                f"{self._name}: the times of {self._source.name} run away from this machine's, by {self._late_s:+.2g} s until now",
+                cause="it counts its samples by a period that is not quite theirs",
+                todo="Have it print the seconds of a clock.",
+            )
+        self._late_s, self._since_s = inf, self._heard_s
 
     def close(self) -> None:
         """End the tool."""

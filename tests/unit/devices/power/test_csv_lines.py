@@ -14,7 +14,7 @@ import pytest
 
 from edgepipe.devices.power.csv_lines import Csv, CsvMeter
 from edgepipe.devices.power.csv_text import Rows
-from edgepipe.errors import DeviceUnreachable, MeterMissing
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, MeterMissing
 
 SOON = 20.0
 ERRORS = {"gain_error": 0.01, "volts_error": 0.005, "offset_a": 1e-6}
@@ -186,3 +186,24 @@ def test_a_file_that_grows_is_read_from_its_end(tmp_path: Path) -> None:
 def test_what_is_no_file_is_missing(path: str) -> None:
     with pytest.raises(MeterMissing):
         CsvMeter("board", Csv(path=path, **ERRORS)).open()
+
+
+def test_a_tool_whose_seconds_are_none_is_told_of_and_one_with_a_clock_is_not() -> None:
+    script = (
+        "import time\nt = time.monotonic()\nwhile True:\n    print(f'{(time.monotonic() - t) * %r},5,0.1')\n    time.sleep(0.01)"
+    )
+    meters = {rate: CsvMeter("board", Csv(command=tool(script % rate), **ERRORS)) for rate in (1.0, 0.95, 1.05)}
+    for meter in meters.values():
+        meter.open()
+    refused, end = dict[float, str](), monotonic() + 12.0
+    while monotonic() < end:
+        for rate, meter in meters.items():
+            if rate not in refused:
+                try:
+                    meter.read(deadline_s=0.1)
+                except InfrastructureError as exc:
+                    refused[rate] = str(exc)
+    for meter in meters.values():
+        meter.close()
+    assert set(refused) == {0.95, 1.05}
+    assert all("run away from this machine's" in words and "seconds of a clock" in words for words in refused.values())
