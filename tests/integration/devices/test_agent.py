@@ -198,9 +198,12 @@ def test_a_killed_agent_is_unreachable_leaves_no_process_and_frees_the_lock(
 ) -> None:
     agent, doomed = holder_of(agent_home), list[int]()
 
-    def kill_while_it_measures() -> None:
-        assert wait_until(lambda: children_of(agent))
+    def found() -> list[int]:
         doomed.extend(children_of(agent))
+        return doomed
+
+    def kill_while_it_measures() -> None:
+        assert wait_until(found)
         os.kill(agent, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_while_it_measures)

@@ -126,7 +126,7 @@ def test_a_bench_on_several_boards_is_stopped_in_good_order(farm: Farm, good: Pa
 
 
 def test_an_evaluation_on_several_boards_says_what_is_kept_and_goes_on(farm: Farm, good: Path) -> None:
-    pictures = np.random.default_rng(0).random((60_000, 4, 4, 2), np.float32)
+    pictures = np.random.default_rng(0).random((300_000, 4, 4, 2), np.float32)
     np.savez(farm.folder / "test.npz", x=pictures, y=pictures)
     words = ("eval", good, "--data", "test.npz", "--device", "remote,here")
     first = farm.start(*words)
@@ -136,7 +136,7 @@ def test_an_evaluation_on_several_boards_says_what_is_kept_and_goes_on(farm: Far
     _, said = first.communicate(timeout=30)
     assert first.returncode == 130, said
     assert farm.free() == [True, True]
-    assert said.count("of 60,000 answers are kept, and the same command goes on from there") >= 2
+    assert said.count("of 300,000 answers are kept, and the same command goes on from there") >= 2
     assert len(list(answers.iterdir())) == 2
 
 
