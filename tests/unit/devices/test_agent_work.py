@@ -62,7 +62,8 @@ def test_a_board_rests_loops_and_rests_again_in_order(board: LinuxBoard, model: 
     board.push(model, sha256)
     done = board.work(sha256, WorkRequest(windows=2, window_s=0.1, idle_s=0.1, least_inferences=3))
     assert [stretch.kind for stretch in done.stretches] == [StretchKind.IDLE, *2 * [StretchKind.WINDOW], StretchKind.IDLE]
-    assert all(stretch.end_s - stretch.start_s >= 0.1 for stretch in done.stretches)
+    slack_s = 4 * max(stretch.uncertainty_s for stretch in done.stretches)  # either end is mapped from the board's clock
+    assert all(stretch.end_s - stretch.start_s >= 0.1 - slack_s for stretch in done.stretches)
     assert all(earlier.end_s < later.start_s for earlier, later in pairwise(done.stretches))
     assert all(stretch.inferences >= 3 for stretch in done.stretches if stretch.kind is StretchKind.WINDOW)
     assert not done.marked
