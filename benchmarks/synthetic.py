@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 FLOAT, BOOL = schema.TensorType.FLOAT32, schema.TensorType.BOOL
+LIMIT = 1e9  # a loop goes on while its number is below
 
 
 def convolution(side: int, channels: int, seed: int = 0, dtype: str = "float32") -> bytes:
@@ -55,8 +56,12 @@ def for_edge_tpu(side: int = 4, channels: int = 2, *, compiled: bool = True) -> 
 
 def endless() -> bytes:
     """Return a .tflite that loads and never answers: a WHILE whose condition, x < 1e9, always holds."""
-    same = _operator(2, [0], [1], schema.BuiltinOptions.AbsOptions, schema.AbsOptionsT())
-    return _loop(same)
+    return _loop(_plus(), step=0.0)
+
+
+def slow(steps: int) -> bytes:
+    """Return a .tflite of one number, below 1, that takes its time: a WHILE of so many steps."""
+    return _loop(_plus(), step=LIMIT / steps)
 
 
 def bottomless() -> bytes:
@@ -64,15 +69,19 @@ def bottomless() -> bytes:
     return _loop(_while())
 
 
-def _loop(body: schema.OperatorT) -> bytes:
+def _loop(body: schema.OperatorT, step: float = 0.0) -> bytes:
     compare = _operator(1, [0, 1], [2], schema.BuiltinOptions.LessOptions, schema.LessOptionsT())
     graphs = [
         _graph([_tensor("input", (1,)), _tensor("output", (1,))], _while(), [0], [1]),
         _graph([_tensor("x", (1,)), _tensor("limit", (1,), buffer=1), _tensor("holds", (1,), BOOL)], compare, [0], [2]),
-        _graph([_tensor("x", (1,)), _tensor("again", (1,))], body, [0], [1]),
+        _graph([_tensor("x", (1,)), _tensor("again", (1,)), _tensor("step", (1,), buffer=2)], body, [0], [1]),
     ]
-    operators = [schema.BuiltinOperator.WHILE, schema.BuiltinOperator.LESS, schema.BuiltinOperator.ABS]
-    return _model(operators, graphs, [np.array([1e9], "<f4").tobytes()])
+    operators = [schema.BuiltinOperator.WHILE, schema.BuiltinOperator.LESS, schema.BuiltinOperator.ADD]
+    return _model(operators, graphs, [np.array([number], "<f4").tobytes() for number in (LIMIT, step)])
+
+
+def _plus() -> schema.OperatorT:
+    return _operator(2, [0, 2], [1], schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
 
 
 def _while() -> schema.OperatorT:
