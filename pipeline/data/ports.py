@@ -48,7 +48,7 @@ def shape_problem(array: Array, port: TensorPort) -> str:
         if sorted(wanted) == sorted(given):
             return f"{message}: the axes are in another order"
         if _size(wanted) == _size(given):
-            return f"{message}: as many values, so reshape them to {_shown((-1, *wanted))}"
+            return f"{message}: as many values, x.reshape{(-1, *map(int, wanted))}"
     return message
 
 

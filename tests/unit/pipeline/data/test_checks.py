@@ -49,7 +49,8 @@ def test_nothing_is_said_of_the_digits(tmp_path: Path) -> None:
     [
         ((5, 4), (-1, 5, 4, 1), "a sample has the shape 5 x 4, the model takes 5 x 4 x 1: add the channel axis"),
         ((3, 8, 8), (1, 8, 8, 3), "the axes are in another order"),
-        ((490,), (1, 49, 10, 1), "as many values, so reshape them to any x 49 x 10 x 1"),
+        ((490,), (1, 49, 10, 1), "as many values, x.reshape(-1, 49, 10, 1)"),
+        ((1,), (1,), "as many values, x.reshape(-1,)"),
         ((5, 4), (-1, -1, 6), "a sample has the shape 5 x 4, the model takes any x 6"),
         ((), (1, 4), "a sample has the shape one number, the model takes 4"),
     ],
