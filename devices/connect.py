@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from edgepipe.devices.boards.fake import FakeBoard
+from edgepipe.devices.boards.line_board import LineTransport
 from edgepipe.devices.boards.linux import LinuxBoard
-from edgepipe.devices.boards.mcu import LineTransport
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink

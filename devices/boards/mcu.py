@@ -3,82 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, median_low
 from time import monotonic
-from typing import Protocol
 
 from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
 from edgepipe.devices.agent.runtimes.model import Port
+from edgepipe.devices.boards.line_board import HELLO_S, LineBoard
 from edgepipe.devices.boards.mcu_talk import Loaded, McuInfo, McuTalk, Step, Tensor
 from edgepipe.devices.boards.mcu_work import Loops, work_on
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
-from edgepipe.devices.transports.board_lock import BoardLock
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.devices.transports.serial_upload import SerialUpload, Upload
 from edgepipe.devices.work import Work, WorkRequest
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, UsageError, WrongBoard
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, UsageError
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
 
-OPEN_S, HELLO_S = 20.0, 15.0
 SLOWEST_BYTES_PER_S = 500.0  # an upload that is slower than this, on a line that damages much, is given up
 UPLOAD_S = 60.0
-SLICE_S = 0.2  # how long a board that is stopped goes on waiting
 EXACT_WARMUP, EXACT_INVOCATIONS = 1, 3
 NS = 1_000_000_000
-
-
-class LineTransport(Protocol):
-    """How the serial line of a board is got at. `key` names the board for its lock; `baud` is the line's."""
-
-    @property
-    def key(self) -> str:
-        """What the board is, wherever it is plugged in."""
-
-    @property
-    def baud(self) -> int:
-        """Bits a second."""
-
-    def open(self, *, deadline_s: float) -> Line:
-        """Open the line, and start what is behind it. Raises DeviceUnreachable, DeviceBusy."""
-
-    def close(self) -> None:
-        """Let go of it. May be called at any time and twice."""
-
-
-class StoppableLine:
-    """A line whose waits another thread can end: they then raise Interrupted."""
-
-    def __init__(self, line: Line, device: str, stopped: threading.Event) -> None:
-        self._line, self._device, self._stopped = line, device, stopped
-
-    def read(self, *, deadline_s: float) -> bytes:
-        """Return what has come."""
-        self._check()
-        while deadline_s > SLICE_S:
-            data = self._line.read(deadline_s=SLICE_S)
-            if data:
-                return data
-            self._check()
-            deadline_s -= SLICE_S
-        return self._line.read(deadline_s=deadline_s)
-
-    def write(self, data: bytes, *, deadline_s: float) -> None:
-        """Send bytes."""
-        self._check()
-        self._line.write(data, deadline_s=deadline_s)
-
-    def close(self) -> None:
-        """Let go of the line."""
-        self._line.close()
-
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise Interrupted(f"{self._device}: stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,43 +37,24 @@ class _Talking:
     info: McuInfo
 
 
-class McuBoard:
+class McuBoard(LineBoard):
     """Holds a microcontroller from `open` to `close`; a block of an emulated one is exact: three runs of the same ticks."""
 
-    def __init__(
-        self,
-        name: str,
-        transport: LineTransport,
-        *,
-        emulated: bool = False,
-        board_id: str | None = None,
-        lock_folder: Path | None = None,
-    ) -> None:
-        """`board_id` is the serial that `identify` must give: whatever else is on the line is let go of at once."""
-        self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
-        self._board_id = board_id
-        self._lock: BoardLock | None = None
-        self._stopped = threading.Event()
-        self._talking: _Talking | None = None
-        self._pushed: tuple[str, Upload] | None = None
-        self._loaded: Loaded | None = None
+    _talking: _Talking | None = None
+    _pushed: tuple[str, Upload] | None = None
+    _loaded: Loaded | None = None
 
-    def open(self) -> None:
-        """Take the lock before the line is opened, since opening it resets many boards; then find the firmware on it.
+    def meet(self, line: Line) -> str:
+        """Find the firmware on the line, and return its board's number and kind."""
+        link = FrameLink(line, self._name)
+        link.hello(deadline_s=HELLO_S)
+        talk = McuTalk(link, self._name)
+        self._talking = _Talking(link=link, talk=talk, info=talk.info())
+        return self.identify().serial
 
-        Raises WrongBoard where another board than `board_id` is on the line.
-        """
-        self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
-        try:
-            line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name, self._stopped)
-            link = FrameLink(line, self._name)
-            link.hello(deadline_s=HELLO_S)
-            talk = McuTalk(link, self._name)
-            self._talking = _Talking(link=link, talk=talk, info=talk.info())
-            check_is(self._name, self._board_id, self.identify().serial)
-        except BaseException:
-            self.close()
-            raise
+    def part(self) -> None:
+        """Forget it."""
+        self._talking = self._loaded = None
 
     def identify(self) -> DeviceIdentity:
         """Return what the firmware says of its board."""
@@ -211,11 +139,7 @@ class McuBoard:
         if request.marker_gpio is not None:
             raise UsageError(f"{self._name}: marker_gpio is a line of a Linux board; a microcontroller's port has its own")
         loops = Loops(talk=self._open().talk, inputs=_inputs(self._load(sha256).inputs, request.seed))
-        return work_on(loops, request, marked=not self._emulated, check=self._check_wanted)
-
-    def _check_wanted(self) -> None:
-        if self._stopped.is_set():
-            raise Interrupted(f"{self._name}: stopped")
+        return work_on(loops, request, marked=not self._emulated, check=self.check_wanted)
 
     def steps(self) -> Sequence[Step]:
         """Return each operator's ticks in the last run of the loaded model."""
@@ -227,18 +151,6 @@ class McuBoard:
     def clock_hz(self) -> int:
         """Of its ticks."""
         return self._open().info.count("clock_hz")
-
-    def stop(self) -> None:
-        """Have whatever waits for the board raise Interrupted."""
-        self._stopped.set()
-
-    def close(self) -> None:
-        """Let go of the board."""
-        self._transport.close()
-        self._talking = self._loaded = None
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.free()
 
     def _open(self) -> _Talking:
         if self._talking is None:
@@ -303,16 +215,6 @@ class McuBoard:
 
     def _ns(self, ticks: int) -> int:
         return round(ticks * NS / self.clock_hz)
-
-
-def check_is(device: str, board_id: str | None, found: str) -> None:
-    """Raise WrongBoard for another board than the one that the inventory means; None: any."""
-    if board_id not in (None, found):
-        raise WrongBoard(
-            f'{device} should be the board "{board_id}", but "{found}" is on its line',
-            cause="two boards changed places, or the entry means another one",
-            todo="Mend the cables, or board_id in the inventory. Nothing was sent.",
-        )
 
 
 def _is_settled(ticks: Sequence[int]) -> bool:

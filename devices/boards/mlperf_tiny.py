@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 from edgepipe.devices.agent.block import SETTLED, seeded_inputs
-from edgepipe.devices.boards.mcu import LineTransport, StoppableLine, check_is
+from edgepipe.devices.boards.line_board import HELLO_S, LineBoard
 from edgepipe.devices.boards.mlperf_talk import Laps, MlperfTalk, Profile, Refused
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
-from edgepipe.devices.transports.board_lock import BoardLock
+from edgepipe.devices.transports.serial_line import Line
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RunOutcome, RuntimeIdentity, pack_samples_ns
 
-OPEN_S, HELLO_S = 20.0, 15.0
 WINDOWS = 5
 LONGEST_WINDOW_US = 1_800_000_000  # well below the 71.6 minutes after which time stamps begin anew
 APART_S, APART_SHARE = 0.25, 0.05  # by which the board's clock and this machine's may differ over a window
@@ -26,37 +24,22 @@ INPUTS = {"kws01": (490, "int8"), "vww01": (27_648, "int8"), "ic01": (3_072, "in
 TAKES = "e-[The input takes "  # of edgepipe's firmware: "... N bytes]"
 
 
-class MlperfTinyBoard:
+class MlperfTinyBoard(LineBoard):
     """Holds a board from `open` to `close`. It cannot be sent a model, nor started anew: a block is five windows of `infer`."""
 
-    def __init__(
-        self,
-        name: str,
-        transport: LineTransport,
-        *,
-        emulated: bool = False,
-        board_id: str | None = None,
-        lock_folder: Path | None = None,
-    ) -> None:
-        self._name, self._transport, self._emulated, self._lock_folder = name, transport, emulated, lock_folder
-        self._board_id = board_id
-        self._lock: BoardLock | None = None
-        self._stopped = threading.Event()
-        self._talking: tuple[MlperfTalk, str, Profile] | None = None
-        self._pushed: str | None = None
+    _talking: tuple[MlperfTalk, str, Profile] | None = None
+    _pushed: str | None = None
 
-    def open(self) -> None:
-        """Take the lock, open the line, and find the board on it. Raises WrongBoard where it calls itself something else."""
-        self._lock = BoardLock(self._name, self._transport.key, folder=self._lock_folder)
-        try:
-            line = StoppableLine(self._transport.open(deadline_s=OPEN_S), self._name, self._stopped)
-            talk = MlperfTalk(line, self._name)
-            called = talk.hello(deadline_s=HELLO_S)
-            check_is(self._name, self._board_id, called)
-            self._talking = talk, called, talk.profile()
-        except BaseException:
-            self.close()
-            raise
+    def meet(self, line: Line) -> str:
+        """Find the board on the line, and return what it calls itself."""
+        talk = MlperfTalk(line, self._name)
+        called = talk.hello(deadline_s=HELLO_S)
+        self._talking = talk, called, talk.profile()
+        return called
+
+    def part(self) -> None:
+        """Forget it."""
+        self._talking = None
 
     def identify(self) -> DeviceIdentity:
         """Return what is known of the board: the protocol tells a vendor, and nothing that is this one board's own."""
@@ -120,18 +103,6 @@ class MlperfTinyBoard:
             talk.load(sample[0])
             scores = talk.infer(1, 0, deadline_s=options.deadline_s).scores
             yield Prediction(outputs=(asarray(scores, "<f4").tobytes(),))
-
-    def stop(self) -> None:
-        """Have whatever waits for the board raise Interrupted."""
-        self._stopped.set()
-
-    def close(self) -> None:
-        """Let go of the board."""
-        self._transport.close()
-        self._talking = None
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.free()
 
     def _open(self) -> tuple[MlperfTalk, str, Profile]:
         if self._talking is None:

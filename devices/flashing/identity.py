@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic, sleep
 
-from edgepipe.devices.boards.mcu import LineTransport
+from edgepipe.devices.boards.line_board import LineTransport
 from edgepipe.devices.boards.mcu_talk import McuTalk
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.errors import DeviceUnreachable

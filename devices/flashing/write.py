@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepipe.devices.boards.mcu import LineTransport
+from edgepipe.devices.boards.line_board import LineTransport
 from edgepipe.devices.connect import LINES
 from edgepipe.devices.flashing import usb
 from edgepipe.devices.flashing.choose import chosen
