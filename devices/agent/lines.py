@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 Message = Dict[str, Any]
 MAX_LINE_BYTES = 1 << 20
+READ_BYTES = 1 << 16
 PART_BYTES = 512 << 10  # 683 kB as base64
 
 
@@ -53,6 +54,18 @@ class LineBuffer:
         if len(self._pending) > MAX_LINE_BYTES or any(len(line) > MAX_LINE_BYTES for line in lines):
             raise ValueError("a line of more than 1 MiB")
         return lines
+
+
+def incoming(handle: int, buffer: LineBuffer) -> Optional[List[Message]]:
+    """Return what came on a handle that does not wait; None at its end, which is also a host that does not speak this protocol."""
+    try:
+        data = os.read(handle, READ_BYTES)
+        messages = [decode(line) for line in buffer.feed(data)]
+    except BlockingIOError:
+        return []
+    except (OSError, ValueError):
+        return None
+    return messages if data else None
 
 
 def parts(data: bytes) -> Iterator[Message]:

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from .child import Outbox
 from .clock import boot_id
-from .lines import LineBuffer, Message, claim_stdout, decode
+from .lines import LineBuffer, Message, claim_stdout, incoming
 
 SILENCE_NS = 900 * 10**9  # a host that said nothing for so long is gone; it does not read while it brings a model to a board
 MOST_WAITING = 8 << 20
@@ -70,15 +70,9 @@ class Meter:
                 self._tell(self._series)
 
     def _read(self) -> None:
-        try:
-            data = os.read(self._requests, 1 << 16)
-            messages = [decode(line) for line in self._lines.feed(data)]
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):  # a host that does not speak this protocol is as good as gone
-            data, messages = b"", []
-        self._over = not data
-        for message in messages:
+        messages = incoming(self._requests, self._lines)
+        self._over = messages is None
+        for message in messages or ():
             self._heard_ns = monotonic_ns()
             self._answer(message)
 

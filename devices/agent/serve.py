@@ -17,7 +17,7 @@ from .child import Child, Outbox
 from .deploying import Deploying
 from .governor import Governor
 from .home import Busy, Lock, home
-from .lines import LineBuffer, Message, Refused, claim_stdout, decode, write_line
+from .lines import LineBuffer, Message, Refused, claim_stdout, incoming, write_line
 from .probe import probe
 from .runtimes import Choice, Unavailable, Unknown, choose
 from .store import CONTENTS, MODEL, WrongHash, file_sha256
@@ -124,17 +124,11 @@ class Server:
             self._child.check_deadline()
 
     def _read(self) -> None:
-        try:
-            data = os.read(self._requests, 1 << 16)
-            messages = [decode(line) for line in self._lines.feed(data)]
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):  # a host that does not speak this protocol is as good as gone
-            data, messages = b"", []
-        if not data:
+        messages = incoming(self._requests, self._lines)
+        if messages is None:
             self._selector.unregister(self._requests)
             self._ended = True
-        for message in messages:
+        for message in messages or ():
             self._heard = monotonic()
             self._serve(message)
 
