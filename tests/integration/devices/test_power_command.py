@@ -15,11 +15,12 @@ from commandline import Command
 
 from benchmarks.synthetic import convolution
 from edgepipe.devices.connect import connect_workable
-from edgepipe.devices.inventory import read_inventory
+from edgepipe.devices.inventory import DeviceEntry, Inventory, read_inventory
 from edgepipe.devices.metering import Metering
 from edgepipe.devices.power.replay import Replay
 from edgepipe.devices.power.windows import Rules
 from edgepipe.devices.work import WorkRequest
+from edgepipe.energy import Energy
 from edgepipe.errors import MeterMissing, UsageError
 
 BOARDS = """
@@ -39,6 +40,18 @@ devices:
 MODEL = convolution(side=4, channels=2)
 SHA256 = hashlib.sha256(MODEL).hexdigest()
 SHORT = WorkRequest(windows=5, window_s=0.4, least_inferences=2, idle_s=0.4)
+
+
+def measured(entry: DeviceEntry, farm: Inventory, folder: Path) -> Energy:
+    """Have a board work under its meter, in windows that are long enough for a test."""
+    board = connect_workable(entry)
+    with Metering(entry, farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
+        try:
+            board.open()
+            board.push(folder / "model.tflite", SHA256)
+            return meter.measure(board, SHA256, SHORT, folder / "sim.trace")
+        finally:
+            board.close()
 
 
 @pytest.fixture
@@ -105,15 +118,7 @@ def test_a_board_without_a_meter_or_a_meter_that_is_not_there_is_told(edgepipe: 
 
 def test_a_boards_loops_and_its_meter_make_an_energy_that_says_what_it_is(boards: Path, tmp_path: Path) -> None:
     farm = read_inventory(boards)
-    rules = Rules(window_s=0.3, inferences=2, idle_s=0.3)
-    board = connect_workable(farm.devices["sim"])
-    with Metering(farm.devices["sim"], farm.devices, rules=rules) as meter:
-        try:
-            board.open()
-            board.push(tmp_path / "model.tflite", SHA256)
-            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
-        finally:
-            board.close()
+    energy = measured(farm.devices["sim"], farm, tmp_path)
     assert energy.reason == ""
     assert energy.simulated and energy.energy_uj and len(energy.windows) == 5
     assert (tmp_path / "sim.trace").stat().st_size > 1000
@@ -126,14 +131,7 @@ def test_what_goes_wrong_with_the_meter_costs_the_energy_and_nothing_else(
     boards: Path, tmp_path: Path, name: str, words: str
 ) -> None:
     farm = read_inventory(boards)
-    board = connect_workable(farm.devices[name])
-    with Metering(farm.devices[name], farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
-        try:
-            board.open()
-            board.push(tmp_path / "model.tflite", SHA256)
-            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
-        finally:
-            board.close()
+    energy = measured(farm.devices[name], farm, tmp_path)
     assert energy.energy_uj is None
     assert words in energy.reason
 
@@ -142,14 +140,7 @@ def test_a_meter_that_fails_half_way_is_told_with_what_came_before(boards: Path,
     assert edgepipe("power", "record", "sim", "--to", str(tmp_path / "nowhere.trace"), "--seconds", "1").code == 0
     farm = read_inventory(boards)
     entry = replace(farm.devices["dead"], power=Replay(file=str(tmp_path / "nowhere.trace")))
-    board = connect_workable(entry)
-    with Metering(entry, farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
-        try:
-            board.open()
-            board.push(tmp_path / "model.tflite", SHA256)
-            energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
-        finally:
-            board.close()
+    energy = measured(entry, farm, tmp_path)
     assert energy.energy_uj is None
     assert energy.reason.startswith("its power meter: ") and "has come to its end" in energy.reason
     assert energy.counters.samples > 100
