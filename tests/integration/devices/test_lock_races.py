@@ -32,5 +32,5 @@ def test_the_witness_sees_two_holders_where_nobody_locks(tmp_path: Path) -> None
 
 
 def test_a_host_that_falls_silent_loses_the_board_by_its_heartbeat(tmp_path: Path) -> None:
-    figures = lock_half_open.measure(tmp_path, 1, heartbeat_s=2.0)  # each sees to it that the next one gets the board
+    figures = lock_half_open.measure(tmp_path, 1, heartbeat_s=4.0)  # each sees to it that the next one gets the board
     assert len(dict(figures["free_after_the_last_byte_s"])) == 3  # type: ignore[call-overload]
