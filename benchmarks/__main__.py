@@ -41,6 +41,7 @@ PARTS = (
     "deploy_bad_models",
     "flash_resets",
     "serial_faults",
+    "boot_noise",
     "swapped_ports",
     "serial_goodput",
     "line_fuzz",

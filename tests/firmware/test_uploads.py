@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.boot_noise import Booting, Heard, noise, tried
 from benchmarks.misread_line import MisreadLine, misread
 from benchmarks.noisy_line import NoisyLine
 from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
@@ -157,30 +158,17 @@ def link_says_it_is_whole(board: HostBoard, upload: Upload) -> bool:
 
 
 def test_boot_noise_is_never_an_answer(board: HostBoard) -> None:
-    source = random.Random(7)
-
-    class Booting:
-        """The board's line behind what a boot loader and a wrong baud rate leave on it, frames' bytes among it."""
-
-        def __init__(self, noise: bytes) -> None:
-            self.noise = noise
-
-        def read(self, *, deadline_s: float) -> bytes:
-            noise, self.noise = self.noise, b""
-            return noise or board.read(deadline_s=deadline_s)
-
-        def write(self, data: bytes, *, deadline_s: float) -> None:
-            board.write(data, deadline_s=deadline_s)
-
-        def close(self) -> None:
-            pass
-
+    source, heard = random.Random(7), Heard(board)
+    linked(heard).ask(Ask.INFO, bytes(4), deadline_s=OPEN_S)
     for _ in range(200):
-        words = [b"m-ready\r\n", b"\0", b"\0\1", b"\x80\0", b"ets Jun  8 2016 rst:0x1\r\n", source.randbytes(40)]
-        link = linked(Booting(b"".join(source.choices(words, k=8))))
+        link = linked(Booting(board, noise(source, bytes(heard.said))))
         answer = link.ask(Ask.INFO, bytes(4), deadline_s=OPEN_S)
         assert answer.status is Status.OK
         assert answer.payload.startswith(b"protocol 1\nboard host\n")
+
+
+def test_behind_boot_noise_a_model_answers_as_ever(program: Path, tmp_path: Path) -> None:
+    assert tried(program, tmp_path, 3) == {"trials": 3, "right": 3, "failed_cleanly": 0, "wrong": 0}
 
 
 def test_silence_and_noise_are_told_apart(board: HostBoard) -> None:
