@@ -30,6 +30,7 @@ COMMAND = "python -m benchmarks.serial_faults"
 LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 IMAGES_AT_RATE = {1e-4: 400, 1e-3: 500, 1e-2: 100}  # faults a byte
 LARGEST_BYTES = {1e-4: 60_000, 1e-3: 60_000, 1e-2: 2_000}
+LARGE_IMAGES, LARGE_RATE, LARGE_BYTES = 30, 1e-2, 60_000  # most of their frames are hit: whole within UPLOAD_S, or a clean failure
 EMULATED_IMAGES, EMULATED_RATE, EMULATED_BYTES = 20, 1e-3, 30_000
 RESET_IMAGES, RESETS_EACH, RESET_BYTES = 100, 5, 60_000
 OPEN_S, UPLOAD_S = 20.0, 60.0
@@ -132,6 +133,11 @@ def main() -> None:
                 for seed in range(count // divisor)
             ]
             figures[f"{rate:g} faults a byte"] = counted_up(list(pool.map(Trial.run, trials)))
+        large = [
+            Trial(program=program, seed=seed, size_bytes=sizes.randrange(2_000, LARGE_BYTES), rate=LARGE_RATE)
+            for seed in range(max(1, LARGE_IMAGES // divisor))
+        ]
+        figures[f"{LARGE_RATE:g} faults a byte, large images"] = counted_up(list(pool.map(Trial.run, large)))
         cuts = [
             Trial(program=program, seed=seed, size_bytes=RESET_BYTES, resets=RESETS_EACH) for seed in range(RESET_IMAGES // divisor)
         ]
