@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgepipe.devices.agent.signing import Signed
 from edgepipe.devices.protocols import RunOptions
+from edgepipe.errors import DeviceBusy, EdgepipeError, InfrastructureError, UsageError
 
 DEADLINE_S = 120.0
 # What rolls a trial back on a microcontroller: its firmware, at the next reset. It has no clock, and thus no deadline.
@@ -114,3 +115,41 @@ class Standing:
         signed = {"board": ", signed", "host": ", signed as the host says"}.get(self.signatures.get(sha256, ""), "")
         name = self.names.get(sha256, "")
         return f"{name} ({sha256[:12]}{signed})" if name else f"{sha256[:12]}{signed}"
+
+
+def no_trial(device: str, standing: Standing) -> EdgepipeError:
+    """Return what is said to whoever confirms where no trial runs: the board's doing where it has gone back by itself."""
+    todo = f"`edgepipe farm status {device}` says how it stands, `edgepipe deploy MODEL --device {device}` tries a model there."
+    if standing.state is State.ROLLED_BACK and standing.finding:
+        return InfrastructureError(f"{device}: the trial is over, and the board has gone back: {standing.reason}", todo=todo)
+    last = {
+        State.IDLE: "nothing was ever deployed there",
+        State.STAGED: "the last model was brought there, and never switched on",
+        State.ROLLED_BACK: f"the last trial was rolled back ({standing.reason})",
+    }.get(standing.state, f"{standing.said(standing.current)} is kept already")
+    cause = "`edgepipe deploy` confirms by itself, unless it is told --no-confirm"
+    return UsageError(f"{device}: no trial runs there: {last}", cause=cause, todo=todo)
+
+
+def too_old(what: str, floor: int) -> UsageError:
+    """Return what is said where `what`: a model's version is below `floor`, the highest that its board has confirmed."""
+    return UsageError(
+        what,
+        cause="an older file than the one that runs there, or versions of another kind",
+        todo=f"Deploy a newer model; one that is newer gets --version {floor} or more.",
+    )
+
+
+def on_trial(device: str) -> DeviceBusy:
+    """Return what is said to whoever deploys where another model is on trial."""
+    todo = f"`edgepipe confirm --device {device}` keeps that model, `edgepipe rollback --device {device}` gives it up."
+    return DeviceBusy(f"{device}: a trial runs there already", cause="somebody deployed with --no-confirm", todo=todo)
+
+
+def no_way_back(device: str, standing: Standing) -> UsageError:
+    """Return what is said to whoever rolls back where no model is left to go back to."""
+    return UsageError(
+        f"{device} has no previous model to go back to; {standing.said(standing.current)} is current there",
+        cause="one model was kept there so far, or the board has gone back already",
+        todo=f"`edgepipe deploy MODEL --device {device}` brings the one that is to run there.",
+    )

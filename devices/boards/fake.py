@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgepipe.devices.deployments import Deployed, Order, Standing, State
+from edgepipe.devices.deployments import Deployed, Order, Standing, State, no_trial, no_way_back
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, Fault
 from edgepipe.documents import parse
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected, UsageError
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
 
 
@@ -94,11 +94,19 @@ class FakeBoard:
 
     def confirm(self, trial: str = "") -> None:
         """Keep the model on trial."""
-        self._opened().deployments.confirm(trial)
+        deployments = self._opened().deployments
+        try:
+            deployments.confirm(trial)
+        except UsageError as exc:
+            raise no_trial(self._hardware.name, deployments.standing()) from exc
 
     def rollback(self, reason: str) -> str | None:
         """Go back."""
-        return self._opened().deployments.rollback(reason)
+        deployments = self._opened().deployments
+        try:
+            return deployments.rollback(reason)
+        except UsageError as exc:
+            raise no_way_back(self._hardware.name, deployments.standing()) from exc
 
     def standing(self) -> Standing:
         """Return how it stands."""

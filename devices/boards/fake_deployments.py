@@ -9,7 +9,7 @@ from time import monotonic
 
 from edgepipe.devices import signing
 from edgepipe.devices.agent.signing import Verified, fingerprint
-from edgepipe.devices.deployments import Deployed, Measured, Order, Standing, State
+from edgepipe.devices.deployments import Deployed, Measured, Order, Standing, State, too_old
 from edgepipe.errors import DeviceBusy, InfrastructureError, SignatureRefused, UsageError
 
 UNPROTECTED = "nothing would roll a trial back after a reboot: this board has no boot hook"
@@ -44,7 +44,7 @@ class FakeDeployments:
         if standing.state is State.TRIAL:
             raise DeviceBusy("a trial runs already; confirm it or roll it back first")
         if standing.floor and (version is None or version < standing.floor):
-            raise UsageError(f"version {version} is older than version {standing.floor}, which was confirmed here")
+            raise too_old(f"version {version} is older than version {standing.floor}, which was confirmed here", standing.floor)
         if order.protected and not standing.boot_hook:
             raise UsageError(UNPROTECTED)
         return verified

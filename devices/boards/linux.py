@@ -14,11 +14,11 @@ from edgepipe.devices.agent.lines import Message, PartBuffer, parts
 from edgepipe.devices.agent.store import GOLDEN, MODEL
 from edgepipe.devices.boards.conversation import BEAT_S, SILENCE_S, Conversation
 from edgepipe.devices.boards.linux_work import work_on
-from edgepipe.devices.deployments import Deployed, Order, Standing, State
+from edgepipe.devices.deployments import Deployed, Order, Standing, State, no_trial, no_way_back, too_old
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions, Transport
 from edgepipe.devices.work import Work, WorkRequest
 from edgepipe.documents import parse
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected, error_for
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, Interrupted, ModelRejected, UsageError, error_for
 from edgepipe.records import Block, Capabilities, DeviceIdentity, RuntimeIdentity
 
 OPEN_S = 30.0
@@ -183,7 +183,10 @@ class LinuxBoard:
         if order.signers:
             self.trust(order.target, order.signers)
         asked = {"sha256": order.sha256, "version": order.version, "signed": _signed(order)}
-        self._ask("admit", asked)
+        try:
+            self._ask("admit", asked)
+        except UsageError as exc:
+            raise too_old(exc.what, standing.floor) from exc
         sent = self._bring(order.model, order.sha256, MODEL, order.name, sound=True)
         if standing.current == order.sha256 and standing.state not in (State.STAGED, State.TRIAL):
             return Deployed(id=standing.id, outcome=State.COMMITTED, unchanged=True, sent_bytes=sent)
@@ -201,11 +204,20 @@ class LinuxBoard:
 
     def confirm(self, trial: str = "") -> None:
         """Have the agent keep the model on trial."""
-        self._ask("confirm", {"trial": trial})
+        try:
+            self._ask("confirm", {"trial": trial})
+        except UsageError as exc:
+            raise no_trial(self._name, self.standing()) from exc
 
     def rollback(self, reason: str) -> str | None:
         """Have the agent go back."""
-        current: str | None = self._ask("rollback", {"reason": reason})["current"]
+        try:
+            current: str | None = self._ask("rollback", {"reason": reason})["current"]
+        except UsageError as exc:
+            standing = self.standing()
+            if standing.previous is None:
+                raise no_way_back(self._name, standing) from exc
+            raise UsageError(exc.what, todo="Deploy another model: that one was ruled out by whoever signed.") from exc
         return current
 
     def standing(self) -> Standing:

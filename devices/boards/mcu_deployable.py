@@ -15,10 +15,21 @@ from edgepipe.devices.agent.check import differences, read_golden
 from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.boards.mcu_slots import Slots, SlotTalk
 from edgepipe.devices.boards.mcu_talk import Loaded
-from edgepipe.devices.deployments import AT_RESET, Deployed, Measured, Order, Standing, State
+from edgepipe.devices.deployments import (
+    AT_RESET,
+    Deployed,
+    Measured,
+    Order,
+    Standing,
+    State,
+    no_trial,
+    no_way_back,
+    on_trial,
+    too_old,
+)
 from edgepipe.devices.protocols import Prediction, RunOptions
 from edgepipe.devices.signing import signed_version
-from edgepipe.errors import DeviceBusy, InfrastructureError, ModelRejected, SignatureRefused, UsageError
+from edgepipe.errors import InfrastructureError, ModelRejected, SignatureRefused, UsageError
 
 NS_PER_US = 1000
 WRONG, SLOW, REFUSED, BROKEN = "wrong output", "slow", "refused", "broken"
@@ -79,16 +90,20 @@ class DeployableMcu(McuBoard):
         if standing.state is State.COMMITTED and trial == standing.id:
             return
         if running is None or standing.state is not State.TRIAL or trial not in ("", standing.id):
-            over = InfrastructureError if trial else UsageError
-            raise over(f"{self._name}: this trial is over: {standing.reason or 'there is no such trial'}")
+            if trial:
+                raise InfrastructureError(f"{self._name}: this trial is over: {standing.reason or 'there is no such trial'}")
+            raise no_trial(self._name, standing)
         self._slot_talk().confirm(running.sequence)
 
     def rollback(self, reason: str) -> str | None:
         """Give up what runs, and have a reset go back."""
-        running = self._slots().running
-        if running is None:
-            raise UsageError(f"{self._name} has no previous model to go back to")
-        self._slot_talk().revoke(running.sequence, "", reason)
+        slots = self._slots()
+        if slots.running is None:
+            raise no_way_back(self._name, slots.standing())
+        try:
+            self._slot_talk().revoke(slots.running.sequence, "", reason)
+        except UsageError as exc:  # no other one was ever confirmed
+            raise no_way_back(self._name, slots.standing()) from exc
         self._restart()
         return self.standing().current
 
@@ -123,10 +138,10 @@ class DeployableMcu(McuBoard):
     def _admit(self, standing: Standing, version: int | None) -> None:
         """Refuse what would be refused in the end, before a byte is sent."""
         if standing.state is State.TRIAL:
-            raise DeviceBusy(f"{self._name}: a trial runs already; confirm it or roll it back first")
+            raise on_trial(self._name)
         if standing.floor and (version is None or version < standing.floor):
             said = f"version {version}" if version else "a model without a version"
-            raise UsageError(f"{self._name}: {said} is older than version {standing.floor}, which was confirmed here")
+            raise too_old(f"{self._name}: {said} is older than version {standing.floor}, which was confirmed there", standing.floor)
 
     def _try_in_memory(self, order: Order, golden: _Golden) -> _Checked:
         """Check the model where it harms nothing."""

@@ -24,15 +24,9 @@ from edgepipe.devices.signing import sign
 from edgepipe.devices.transports.fake import FakeHardware
 from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.devices.transports.ssh import SshTransport
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, SignatureRefused, UsageError
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, SignatureRefused, UsageError
 from tests.firmware.dense import dense
 from tests.firmware.host_board import HostBoard, HostTransport, firmware
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @dataclass
@@ -92,7 +86,9 @@ def microcontroller(folder: Path, device: HostBoard) -> Bench:
 
 
 @pytest.fixture(params=["fake", "linux-local", "linux-ssh", "mcu"])
-def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest, agent_home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
     device = None
     if request.param == "mcu":
         device = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
@@ -103,7 +99,7 @@ def bench(request: pytest.FixtureRequest, home: Path, tmp_path: Path, tmp_path_f
     else:
         link = request.getfixturevalue("sshd").link() if request.param == "linux-ssh" else None
         transport = (lambda: SshTransport("board", link)) if link else LocalTransport
-        made = Bench(lambda: LinuxBoard("board", transport()), lambda: current(home), tmp_path / "m", golden_of)
+        made = Bench(lambda: LinuxBoard("board", transport()), lambda: current(agent_home), tmp_path / "m", golden_of)
     yield made
     for board in made.handles:
         board.close()
@@ -161,13 +157,22 @@ class TestDeployable:
         end = time.monotonic() + 30
         while bench.current() != first.sha256 and time.monotonic() < end:
             time.sleep(0.05)
-        assert bench.handle().standing().finding == ("reboot" if bench.press_reset else "deadline")
+        again = bench.handle()
+        assert again.standing().finding == ("reboot" if bench.press_reset else "deadline")
+        with pytest.raises(InfrastructureError, match="the board has gone back"):
+            again.confirm()
 
     def test_going_back_is_said_and_needs_somewhere_to_go(self, bench: Bench) -> None:
         board, first = bench.handle(), bench.good(seed=1)
+        with pytest.raises(UsageError, match="nothing was ever deployed") as idle:
+            board.confirm()
+        assert "`edgepipe deploy MODEL --device board`" in idle.value.todo
         board.confirm(board.deploy(first).id)
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match="is kept already"):
+            board.confirm()
+        with pytest.raises(UsageError, match="no previous model") as only_one:
             board.rollback("no reason")
+        assert "`edgepipe deploy MODEL --device board`" in only_one.value.todo
         board.confirm(board.deploy(bench.good(seed=2)).id)
         assert board.rollback("a reason") == first.sha256
         assert (board.standing().state, board.standing().reason) == (State.ROLLED_BACK, "a reason")
@@ -175,8 +180,9 @@ class TestDeployable:
     def test_an_older_version_is_refused_before_it_is_sent(self, bench: Bench) -> None:
         board = bench.handle()
         board.confirm(board.deploy(bench.good(seed=1, version=2)).id)
-        with pytest.raises(UsageError, match="older than version 2"):
+        with pytest.raises(UsageError, match="older than version 2") as older:
             board.deploy(bench.good(seed=2, version=1))
+        assert "--version 2 or more" in older.value.todo
         assert (board.standing().floor, board.standing().state) == (2, State.COMMITTED)
 
     def test_a_board_that_trusts_somebody_takes_only_what_they_signed(self, bench: Bench, tmp_path: Path) -> None:
