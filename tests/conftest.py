@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commandline import Command, Demo
 from hypothesis import settings
+from real_models import real_model
 from sshd import Sshd, needs_sshd, running
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,14 @@ def own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
+def agent_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of the agents that this test starts on this machine."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("EDGEPIPE_HOME", str(home))
+    return home
+
+
+@pytest.fixture
 def edgepipe(tmp_path: Path) -> Command:
     """The command, run in an empty folder."""
     return Command(tmp_path)
@@ -65,6 +74,18 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, str(PROJECT / "tests" / "model_zoo.py"), str(folder)], check=True, capture_output=True, timeout=300
     )
     return folder
+
+
+@pytest.fixture
+def kws() -> Path:
+    """MLPerf Tiny's keyword spotting network, int8."""
+    return real_model("kws_ref_model")
+
+
+@pytest.fixture
+def ad01() -> Path:
+    """MLPerf Tiny's anomaly detection autoencoder, int8."""
+    return real_model("ad01_int8")
 
 
 @pytest.fixture(scope="session")

@@ -8,22 +8,10 @@ import pytest
 
 from benchmarks.synthetic import convolution, endless
 
-REAL_MODELS = Path(__file__).parents[4] / "shared" / "data" / "models"
-
 
 @pytest.fixture(autouse=True)
-def agent_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
-    monkeypatch.setenv("EDGEPIPE_HOME", str(home))
-    return home
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = REAL_MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip("the keyword-spotting model is not at ../shared/data/models")
-    return path
+def agent_home(agent_home: Path) -> Path:
+    return agent_home
 
 
 @pytest.fixture

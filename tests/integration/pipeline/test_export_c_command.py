@@ -12,16 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 Op = schema.BuiltinOperator
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler: apt-get install gcc")
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
 
 
 def altered(model: Path, to: Path, codes: dict[int, int]) -> Path:

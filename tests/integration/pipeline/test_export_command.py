@@ -11,16 +11,7 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
 FILES = ["kws_model_data.cc", "kws_model_data.h", "kws_op_resolver.h"]
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
 
 
 @pytest.fixture

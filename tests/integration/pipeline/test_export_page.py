@@ -11,20 +11,17 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
-MODEL = PROJECT.parent / "shared" / "data" / "models" / "kws_ref_model.tflite"
 SECTION = (
     (PROJECT / "docs" / "microcontrollers.md").read_text(encoding="utf-8").split("## C without the firmware")[1].split("\n## ")[0]
 )
 
 
-def test_its_commands_and_its_program_work(edgepipe: Any, tmp_path: Path) -> None:
+def test_its_commands_and_its_program_work(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
     pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: pip install 'edgepipe[micro]'")
-    if not MODEL.exists():
-        pytest.skip(f"needs {MODEL} (../shared/data beside the checkout)")
     for program in ("make", "gcc", "arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}: make system")
-    shutil.copy(MODEL, tmp_path / "model.tflite")
+    shutil.copy(kws, tmp_path / "model.tflite")
     (commands,) = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
     for program, *words in map(str.split, commands.splitlines()):
         if program == "edgepipe":

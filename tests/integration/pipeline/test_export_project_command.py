@@ -10,19 +10,15 @@ from typing import Any
 
 import pytest
 
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
 STAND_IN = Path(__file__).resolve().parents[2] / "firmware" / "stand_ins" / "tflite-micro"
 NEEDS = {"host": ("make", "gcc"), "mps2-an386": ("make", "arm-none-eabi-gcc", "qemu-system-arm")}
 RUN_S = 120
 
 
-@pytest.fixture
-def kws() -> Path:
+@pytest.fixture(autouse=True)
+def tflite_micro() -> None:
+    """Whose answers are the golden ones."""
     pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: pip install 'edgepipe[micro]'")
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
 
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -17,16 +17,6 @@ from benchmarks.synthetic import convolution
 from edgepipe.cli import main_inner
 from edgepipe.errors import ModelFileError
 
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
-
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:

@@ -9,16 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
-
 
 def asked(*runtimes: str) -> list[str]:
     return [word for runtime in runtimes for word in ("--runtime", runtime)]

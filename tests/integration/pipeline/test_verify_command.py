@@ -11,16 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
-
-
-@pytest.fixture
-def kws() -> Path:
-    path = MODELS / "kws_ref_model.tflite"
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
-
 
 def test_a_fitting_model_is_said_to_fit(edgepipe: Any, kws: Path) -> None:
     done = edgepipe("verify", kws, "--target", "mcu")

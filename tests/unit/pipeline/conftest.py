@@ -1,16 +1,13 @@
-"""What the tests of inspection and export share: a writer of tiny .tflite files, and the real models where they are."""
+"""What the tests of inspection and export share: a writer of tiny .tflite files."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-
-MODELS = Path(__file__).resolve().parents[4] / "shared" / "data" / "models"
 
 
 class Tiny:
@@ -111,22 +108,3 @@ class Tiny:
 def tiny() -> type[Tiny]:
     """The writer of tiny .tflite files."""
     return Tiny
-
-
-def _real(name: str) -> Path:
-    path = MODELS / name
-    if not path.exists():
-        pytest.skip(f"needs {path} (../shared/data beside the checkout)")
-    return path
-
-
-@pytest.fixture
-def kws() -> Path:
-    """MLPerf Tiny's keyword spotting network, int8."""
-    return _real("kws_ref_model.tflite")
-
-
-@pytest.fixture
-def ad01() -> Path:
-    """MLPerf Tiny's anomaly detection autoencoder, int8."""
-    return _real("ad01_int8.tflite")
