@@ -7,6 +7,7 @@ Documentation/hwmon and Documentation/ABI. Registers are reckoned as the datashe
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,12 @@ from time import monotonic, sleep
 
 import pytest
 
+from edgepipe.devices.power.feed import Feed
+from edgepipe.devices.power.meter import MeterFacts
+from edgepipe.devices.power.sensor import SensorMeter
+from edgepipe.devices.transports.local import LocalTransport
+
+Opening = Callable[..., tuple[SensorMeter, MeterFacts]]
 BUS = "sys/devices/platform/soc/fe804000.i2c"
 
 
@@ -135,6 +142,11 @@ def iio_ina226(root: Path, *, ohm: float = 0.1, told_uohm: int = 100_000, averag
         sensor.put(in_voltage0_raw=round(amps * ohm / 2.5e-6), in_voltage1_raw=round(volts / 1.25e-3))
 
     return Flow(sensor, show)
+
+
+def feed(root: Path, python: str = sys.executable) -> Feed:
+    """The machine `meterhost`, whose sensors are those of the tree."""
+    return Feed("meterhost", LocalTransport(python), root=str(root))
 
 
 def show_to_children(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,7 @@ LINUX, MICRO = ("fake", "linux-fake", "linux-local", "linux-ssh"), ("mcu-fake", 
 
 
 @pytest.fixture(params=[*LINUX, *MICRO])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
+def bench(request: pytest.FixtureRequest, tmp_path: Path, agent_home: Path) -> Iterator[Bench]:
     with ExitStack() as held:
         made = (_micro if request.param in MICRO else _linux)(request, tmp_path, held)
         yield made

@@ -17,22 +17,21 @@ import sensor_trees
 from known_power import COUNTING, KnownBoard
 
 from edgepipe.devices.power.csv_lines import Csv, CsvMeter
-from edgepipe.devices.power.feed import Feed
 from edgepipe.devices.power.hwmon import HwMon
 from edgepipe.devices.power.iio import Iio
 from edgepipe.devices.power.joulescope import Joulescope, JoulescopeMeter
 from edgepipe.devices.power.lpm01a import Lpm01a, Lpm01aMeter
-from edgepipe.devices.power.meter import PowerMeter, Samples
+from edgepipe.devices.power.meter import PowerMeter
 from edgepipe.devices.power.ppk2 import Ppk2, Ppk2Meter
 from edgepipe.devices.power.replay import Replay, ReplayMeter
 from edgepipe.devices.power.sensor import SensorMeter
 from edgepipe.devices.power.trace_file import TraceWriter
-from edgepipe.devices.transports.local import LocalTransport
 from edgepipe.errors import DeviceUnreachable, MeterMissing
 from tests.power_meters import lpm01a_emulator, ppk2_emulator
 from tests.power_meters.joulescope_stand_in import StandIn
 from tests.power_meters.lpm01a_emulator import EmulatedLpm01a, Lpm01aFaults
 from tests.power_meters.ppk2_emulator import EmulatedPpk2, Ppk2Faults
+from tests.power_meters.reading import shown
 
 SOON = 20.0
 ERRORS = {"gain_error": 0.01, "volts_error": 0.01, "offset_a": 1e-6}
@@ -139,7 +138,7 @@ def iio(folder: Path, held: ExitStack) -> Setup:
 
 def sensor(folder: Path, settings: HwMon | Iio, kind: str) -> Setup:
     def meter(root: Path) -> PowerMeter:
-        return SensorMeter(Feed("meterhost", LocalTransport(), root=str(root)), settings.plan)
+        return SensorMeter(sensor_trees.feed(root), settings.plan)
 
     right, wrong, absent = (folder / name for name in ("right", "wrong", "absent"))
     sensor_trees.Sensor(wrong, kind, 0, "ina226").put(temp1_input=40_000)
@@ -165,15 +164,6 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
         for meter in (made.meter, made.absent, made.wrong):
             held.callback(meter.close)
         yield made
-
-
-def shown(meter: PowerMeter, count: int) -> list[Samples]:
-    """Some pieces with at least `count` samples together."""
-    pieces, end = [], monotonic() + SOON
-    while sum(piece.time_s.size for piece in pieces) < count:
-        assert monotonic() < end
-        pieces.append(meter.read(deadline_s=1.0))
-    return pieces
 
 
 class TestPowerMeter:

@@ -26,8 +26,7 @@ def made_by(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture(params=["local", "fake", "ssh"])
-def transport(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
+def transport(request: pytest.FixtureRequest, agent_home: Path) -> Iterator[Transport]:
     made = made_by(request)
     yield made
     made.close()

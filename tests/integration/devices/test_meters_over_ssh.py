@@ -19,6 +19,7 @@ from edgepipe.devices.power.hwmon import HwMon
 from edgepipe.devices.power.sensor import SensorMeter
 from edgepipe.devices.transports.ssh import SshTransport
 from edgepipe.errors import DeviceUnreachable, MeterMissing
+from tests.power_meters.reading import some
 
 SOON = 20.0
 SETTINGS = HwMon(chip="ina226", via="meterhost")
@@ -37,9 +38,7 @@ def test_it_is_read_as_on_this_machine_and_leaves_nothing_behind(sshd: Sshd, roo
     flow = sensor_trees.ina226(root)
     flow.show(5.0, 0.5)
     with closing(meter_of(sshd.link(), root)) as meter:
-        facts, samples = meter.open(), meter.read(deadline_s=SOON)
-        while not samples.time_s.size:
-            samples = meter.read(deadline_s=SOON)
+        facts, samples = meter.open(), some(meter)
         assert facts.serial == "1-0040 at meterhost"
         assert samples.amps * samples.volts == pytest.approx(2.5, rel=1e-3)
         assert abs(samples.time_s[-1] - monotonic()) < SOON

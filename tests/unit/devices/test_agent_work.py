@@ -34,8 +34,7 @@ int main(void) {
 
 
 @pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LinuxBoard]:
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
+def board(agent_home: Path) -> Iterator[LinuxBoard]:
     with closing(LinuxBoard("pc", LocalTransport())) as opened:
         opened.open()
         yield opened

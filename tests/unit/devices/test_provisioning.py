@@ -83,20 +83,14 @@ class Shelf:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def board(home: Path) -> Iterator[LinuxBoard]:
+def board(agent_home: Path) -> Iterator[LinuxBoard]:
     made = LinuxBoard("board", LocalTransport(sys.executable))
     made.open()
     yield made
     made.close()
 
 
-def test_a_board_is_provisioned_once_upgraded_and_cleared(board: LinuxBoard, home: Path, tmp_path: Path) -> None:
+def test_a_board_is_provisioned_once_upgraded_and_cleared(board: LinuxBoard, agent_home: Path, tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     assert provisioning.provisioned(board) is None
     first = provisioning.provision("board", board, upgrade=False, emit=silent, fetch=shelf)
@@ -112,7 +106,7 @@ def test_a_board_is_provisioned_once_upgraded_and_cleared(board: LinuxBoard, hom
     shelf.version = "3.1"
     assert provisioning.provision("board", board, upgrade=True, emit=silent, fetch=shelf).changed
     assert board.runtime(RunOptions()).version == "3.1"
-    assert len(list((home / "venvs").iterdir())) == 1
+    assert len(list((agent_home / "venvs").iterdir())) == 1
 
     assert provisioning.remove(board)
     assert not provisioning.remove(board)
@@ -120,7 +114,9 @@ def test_a_board_is_provisioned_once_upgraded_and_cleared(board: LinuxBoard, hom
     assert board.runtime(RunOptions()).version not in ("3.0", "3.1")
 
 
-def test_a_runtime_for_another_processor_is_a_verdict_and_what_worked_stays(board: LinuxBoard, home: Path, tmp_path: Path) -> None:
+def test_a_runtime_for_another_processor_is_a_verdict_and_what_worked_stays(
+    board: LinuxBoard, agent_home: Path, tmp_path: Path
+) -> None:
     shelf = Shelf(tmp_path)
     before = provisioning.provision("board", board, upgrade=False, emit=silent, fetch=shelf).stamp
     shelf.version, shelf.start = "3.2", DEADLY
@@ -128,7 +124,7 @@ def test_a_runtime_for_another_processor_is_a_verdict_and_what_worked_stays(boar
         provisioning.provision("board", board, upgrade=True, emit=silent, fetch=shelf)
     assert provisioning.provisioned(board) == before
     assert board.runtime(RunOptions()).version == "3.0"
-    assert [each.name for each in (home / "venvs").iterdir()] == [before.digest]
+    assert [each.name for each in (agent_home / "venvs").iterdir()] == [before.digest]
 
 
 def test_a_wheel_that_was_damaged_on_its_way_is_not_installed(board: LinuxBoard, tmp_path: Path) -> None:
@@ -152,7 +148,7 @@ def library(folder: Path, name: str, *needed: str) -> bytes:
 
 
 def test_what_there_is_no_wheel_of_comes_from_the_boards_debian(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its libraries are found where they were unpacked, also those that others need."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -239,25 +235,25 @@ def prepared(tmp_path: Path, signing: str = "", **options: object) -> farm_board
 
 
 def test_a_board_is_given_what_deployments_rest_on_and_this_machine_only_when_asked(
-    home: Path, tmp_path: Path, crontab: Path
+    agent_home: Path, tmp_path: Path, crontab: Path
 ) -> None:
     needs_ssh_keygen()
     key = make_key(tmp_path / "key")
     assert (prepared(tmp_path).boot_hook, crontab.exists()) == ("", False)
     done = prepared(tmp_path, f", signing: {{key: {key}}}", boot_hook=True)
     assert done.boot_hook == "cron"
-    assert str(home) in crontab.read_text()
+    assert str(agent_home) in crontab.read_text()
     assert done.signers
-    assert (home / "signers").exists()
+    assert (agent_home / "signers").exists()
     assert (prepared(tmp_path).boot_hook, prepared(tmp_path).signers) == ("cron", None)
     assert prepared(tmp_path, f", signing: {{key: {key}}}", unsigned=True).signers == ()
-    assert not (home / "signers").exists()
+    assert not (agent_home / "signers").exists()
     farm_boards.unprovision("local", inventory=tmp_path / "inventory.yaml", emit=silent)
-    assert str(home) not in crontab.read_text()
+    assert str(agent_home) not in crontab.read_text()
 
 
 def test_a_board_that_can_run_nothing_at_boot_is_provisioned_and_told_of(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if Path("/run/systemd/system").is_dir():
         pytest.skip("this machine runs systemd, whose units are not the tests' to write")

@@ -5,18 +5,16 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
 
 import numpy as np
 import pytest
 
 from edgepipe.devices.power.joulescope import Joulescope, JoulescopeMeter, vendors_driver
 from edgepipe.devices.power.joulescope_streams import Streams
-from edgepipe.devices.power.meter import Samples
 from edgepipe.errors import DeviceUnreachable, MeterMissing, MissingExtra
 from tests.power_meters.joulescope_stand_in import JoulescopeFaults, StandIn
+from tests.power_meters.reading import shown
 
-SOON = 20.0
 ERRORS = {"gain_error": 0.003, "volts_error": 0.002, "offset_a": 1e-7}
 
 
@@ -27,14 +25,6 @@ def scope(device: StandIn, **settings: object) -> Iterator[JoulescopeMeter]:
         yield meter
     finally:
         meter.close()
-
-
-def read(meter: JoulescopeMeter, count: int) -> list[Samples]:
-    pieces, end = [], monotonic() + SOON
-    while sum(piece.time_s.size for piece in pieces) < count:
-        assert monotonic() < end
-        pieces.append(meter.read(deadline_s=1.0))
-    return pieces
 
 
 @pytest.mark.parametrize(("model", "topic", "value"), [("js220", "s/i/range/mode", "auto"), ("js110", "s/i/range/select", "auto")])
@@ -52,7 +42,7 @@ def test_each_model_is_set_to_find_its_range_and_to_the_rate_that_was_asked_for(
 def test_the_marker_is_in_step_with_the_current() -> None:
     with scope(StandIn(), marker_input=0) as meter:
         assert meter.open().has_marker
-        marker = np.concatenate([piece.marker for piece in read(meter, 3000)])
+        marker = np.concatenate([piece.marker for piece in shown(meter, 3000)])
         assert set(np.diff(np.flatnonzero(np.diff(marker.astype(int))))) == {100}
 
 
@@ -60,7 +50,7 @@ def test_the_marker_is_in_step_with_the_current() -> None:
 def test_samples_lost_on_the_way_or_in_the_device_are_counted(faults: JoulescopeFaults) -> None:
     with scope(StandIn(faults)) as meter:
         meter.open()
-        pieces = read(meter, 12_000)
+        pieces = shown(meter, 12_000)
         assert sum(piece.dropped for piece in pieces) == 345
         assert not np.isnan(np.concatenate([piece.amps for piece in pieces])).any()
 
@@ -115,7 +105,7 @@ def test_one_that_falls_silent_is_unreachable() -> None:
     with scope(StandIn(JoulescopeFaults(mute_from=8000))) as meter:
         meter.open()
         with pytest.raises(DeviceUnreachable, match="no sample for 3 s"):
-            read(meter, 100_000)
+            shown(meter, 100_000)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyjoulescope_driver") is not None, reason="the vendor's driver is installed")

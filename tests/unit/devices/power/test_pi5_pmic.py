@@ -28,9 +28,8 @@ def told(rails: dict[str, tuple[float, float]], *, volts: float = 5.1) -> str:
 
 
 @pytest.fixture
-def vcgencmd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def vcgencmd(agent_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A vcgencmd of this test's own, which prints what is in its file."""
-    monkeypatch.setenv("EDGEPIPE_HOME", str(tmp_path / "home"))
     folder, answer = tmp_path / "bin", tmp_path / "answer"
     folder.mkdir()
     (folder / "vcgencmd").write_text(f'#!/bin/sh\n[ "$1" = pmic_read_adc ] && exec /bin/cat {answer}\nexit 2\n')
