@@ -88,6 +88,8 @@ def _of_energy(runs: Sequence[RunRecord]) -> Iterator[Caveat]:
     if any(run.energy and run.energy.energy_uj is not None and not energy.is_real(run) for run in metered):
         text = "Marked energies are simulated or of an emulated board: they show how the figures come about, and are none."
         yield Caveat(about="Energy", text=text)
+    if mixed := energy.mixed(metered):
+        yield Caveat(about="Between energies", text=mixed)
     visible = energy.smallest_change(metered)
     if visible:
         listed = ", ".join(f"{words.percent(change)} for {run.artefact_name} on {run.device.name}" for run, change in visible)

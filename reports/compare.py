@@ -63,7 +63,8 @@ def compare(
 ) -> Comparison:
     """Hold `b` against `a`; `control` is one model measured in both sessions.
 
-    Raises NotComparable with the fields that differ, and for a measurement that did not end well; UsageError for different kinds.
+    What was measured by different meters is `not_comparable` in its own row: the latency has nothing to do with them. Raises
+    NotComparable with the fields that differ, and for a measurement that did not end well; UsageError for different kinds.
     """
     if isinstance(a, RunRecord) and isinstance(b, RunRecord):
         return _compare_runs(a, b, control)
@@ -96,7 +97,8 @@ def _compare_runs(a: RunRecord, b: RunRecord, control: tuple[RunRecord, RunRecor
         _energy(a, b),
     ]
     quantities = tuple(item for item in found if item)
-    notes = (OFFLINE,) if any(item.name == "latency" for item in quantities) and not a.device.emulated else ()
+    offline = any(item.name == "latency" for item in quantities) and not a.device.emulated
+    notes = (*([OFFLINE] if offline else []), *_unmeasured(a, b))
     return Comparison(a=_name(a), b=_name(b), quantities=quantities, verdict=_overall(quantities), notes=notes)
 
 
@@ -118,7 +120,7 @@ def _compare_compressions(a: CompressionRecord, b: CompressionRecord) -> Compari
 
 
 def _run_key(record: RunRecord) -> dict[str, object]:
-    """Return what must be the same for two measurements to be compared (METHODS, "key")."""
+    """Return what must be the same for two measurements to be compared (METHODS, "key"); energies have `energy.way` beside it."""
     runtime, device = record.runtime, record.device
     return {
         "runtime": f"{runtime.name} {runtime.version}",
@@ -137,9 +139,12 @@ def _hardware(device: DeviceIdentity) -> str:
 
 
 def _same_key(a: dict[str, object], b: dict[str, object], *, ignoring: Sequence[str] = ()) -> None:
-    differing = [f"{field}: {a[field]} and {b[field]}" for field in a if a[field] != b[field] and field not in ignoring]
-    if differing:
+    if differing := _differing(a, b, ignoring):
         raise NotComparable("the two were not made in the same way", problems=differing)
+
+
+def _differing(a: dict[str, object], b: dict[str, object], ignoring: Sequence[str] = ()) -> list[str]:
+    return [f"{field}: {a[field]} and {b[field]}" for field in a if a[field] != b[field] and field not in ignoring]
 
 
 def _name(record: RunRecord) -> str:
@@ -249,10 +254,12 @@ def _energy(a: RunRecord, b: RunRecord) -> Quantity | None:
     before, after = (_joules(run.energy) for run in (a, b))
     if a.energy is None or b.energy is None or before is None or after is None:
         return None
-    _same_key({"energy method": _method(a.energy)}, {"energy method": _method(b.energy)})
+    shown = {"a": _marked(a.energy, before), "b": _marked(b.energy, after)}
+    if differing := _differing(energy.way(a.energy), energy.way(b.energy)):
+        reason = f"not measured in the same way: {words.visible('; '.join(differing))}"
+        return Quantity(name="energy", **shown, change=words.DASH, verdict=Verdict.NOT_COMPARABLE, reason=reason)
     ratio = after[0] / before[0]
-    mark = f"{energy.SIMULATED} " if a.energy.simulated else ""
-    shown = {"a": mark + energy.joules(*before), "b": mark + energy.joules(*after), "change": _change(ratio)}
+    shown["change"] = _change(ratio)
     if a.energy.simulated:
         return Quantity(name="energy", **shown, verdict=Verdict.INCONCLUSIVE, reason="simulated: there was no sensor")
     spread = ratio * math.hypot(before[1] / before[0], after[1] / after[0])
@@ -269,8 +276,16 @@ def _joules(energy: Energy | None) -> tuple[float, float] | None:
     return energy.energy_uj, energy.uncertainty_uj_k2
 
 
-def _method(energy: Energy) -> str:
-    return f"{energy.method}, {energy.sync_class}, self-measured {energy.self_measured}, simulated {energy.simulated}"
+def _marked(measured: Energy, figure: tuple[float, float]) -> str:
+    return (f"{energy.SIMULATED} " if measured.simulated else "") + energy.joules(*figure)
+
+
+def _unmeasured(a: RunRecord, b: RunRecord) -> tuple[str, ...]:
+    """Say whose energy is not known where the other's is."""
+    without = [name for name, run in (("A", a), ("B", b)) if _joules(run.energy) is None]
+    if len(without) != 1:
+        return ()
+    return (f"The energy of {without[0]} was not measured, so there is nothing to hold against the other's.",)
 
 
 def _good(record: RunRecord) -> tuple[Block, ...]:

@@ -20,6 +20,26 @@ def is_real(run: RunRecord) -> bool:
     return run.energy is not None and not run.energy.simulated and not run.device.emulated
 
 
+def way(energy: Energy) -> dict[str, object]:
+    """Return what must be the same for two energies to be compared, by its name."""
+    return {
+        "meter": energy.meter,
+        "method": energy.method,
+        "synchronisation": energy.sync_class,
+        "read on the board itself": energy.self_measured,
+        "simulated": energy.simulated,
+    }
+
+
+def mixed(runs: Sequence[RunRecord]) -> str:
+    """Say that the energies of these runs were not all measured in one way; "" where they were."""
+    ways = {tuple(way(run.energy).values()): run.energy for run in runs if run.energy and run.energy.energy_uj is not None}
+    if len(ways) < 2:
+        return ""
+    listed = "; ".join(f"{words.visible(one.meter)} by {words.visible(one.method)}" for one in ways.values())
+    return f"Energies were measured in {len(ways)} ways ({listed}): only those of one way can be held against each other."
+
+
 def joules(value_uj: float | None, uncertainty_uj_k2: float | None) -> str:
     """'85.3 ± 1.2 µJ' or '1.43 ± 0.02 mJ': as many digits as the uncertainty leaves; '–' for None."""
     if value_uj is None or uncertainty_uj_k2 is None:

@@ -159,6 +159,7 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
     answers = [told for record in records if (told := summary.accuracy_words(record))]
     answers += [f"{record.artefact_name}: {share}" for record in timed if (share := summary.edge_tpu_words(record))]
     answers += [f"{record.artefact_name} on {record.device.name}: {line}" for record in timed if (line := energy.line(record))]
+    answers += [mixed] if (mixed := energy.mixed(timed)) else []
     answers += [f"{record.artefact_name} on {record.device.name}: {line}" for record in timed for line in chip.lines(record)]
     notes = (Text(f"  {line}", style="dim") for line in dict.fromkeys((*identities, *answers)))
     counted = [chart for record in timed if (chart := _layers(record))]

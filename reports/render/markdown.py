@@ -88,6 +88,7 @@ def _runs(runs: Sequence[RunRecord]) -> str:
     shares += [f"{escape(run.artefact_name)} on {escape(run.device.name)}: {escape(line)}" for run in runs for line in _more(run)]
     answers = [escape(told) for run in runs if (told := summary.accuracy_words(run))]
     lines = [table(("model", "device", "median", "MAD", "peak memory", "blocks", "outcome"), rows)] if timed else []
+    answers += [escape(mixed)] if (mixed := energy.mixed(runs)) else []
     return "\n\n".join([*lines, *dict.fromkeys(shares), *answers])
 
 

@@ -21,7 +21,8 @@ def compare(
     """Say whether B is better or worse than A, from what is stored.
 
     Stored results were not measured in turns, so a change that drift could explain is called inconclusive.
-    Exit code 0: as good or better, 1: worse, 3: could not be told, 5: not comparable.
+    Exit code 0: as good or better, 1: worse, 3: could not be told, 5: not comparable. Energies of different meters are not
+    comparable, and everything else of the two still is.
 
     [bold]Examples[/]
 
@@ -37,7 +38,8 @@ def compare(
 
     result = hold_against(Store(), a, b, control=control)
     if as_json:
-        output.show_json({**plain(result), "exit_code": EXIT_CODES[result.verdict]})
+        told = [{**plain(item), "exit_code": EXIT_CODES[item.verdict]} for item in result.quantities]
+        output.show_json({**plain(result), "quantities": told, "exit_code": EXIT_CODES[result.verdict]})
     else:
         output.console().print(render.comparison(result))
     return EXIT_CODES[result.verdict]

@@ -154,15 +154,49 @@ def test_a_measurement_that_failed_is_refused_with_its_reason(runs: Runs) -> Non
         compare(runs["emulated-small"], runs["emulated-rejected"])
 
 
-def test_energies_of_different_methods_are_never_compared(runs: Runs) -> None:
+def test_energies_of_different_methods_are_never_compared_and_the_latency_is_all_the_same(runs: Runs) -> None:
     energy = Energy(energy_uj=100.0, uncertainty_uj_k2=1.0, method="ina226", sync_class="S0", self_measured=False)
     a = dataclasses.replace(scaled(runs["local-float"], 1, STEADY), energy=energy)
     b = dataclasses.replace(a, energy=dataclasses.replace(energy, energy_uj=130.0))
     grown = quantity(compare(a, b), "energy")
     assert grown.verdict is Verdict.REGRESSED
     assert (grown.a, grown.b) == ("100.0 ± 1.0 µJ", "130.0 ± 1.0 µJ")
-    with pytest.raises(NotComparable, match="energy method"):
-        compare(a, dataclasses.replace(a, energy=dataclasses.replace(energy, method="ppk2")))
+    other = dataclasses.replace(energy, method="ppk2", sync_class="S2", energy_uj=130.0)
+    mixed = compare(a, dataclasses.replace(a, energy=other))
+    refused = quantity(mixed, "energy")
+    assert (refused.verdict, refused.change) == (Verdict.NOT_COMPARABLE, "–")
+    assert refused.reason == "not measured in the same way: method: ina226 and ppk2; synchronisation: S0 and S2"
+    assert quantity(mixed, "size").verdict is Verdict.PASS
+    assert quantity(mixed, "latency") == quantity(compare(a, b), "latency")
+    assert EXIT_CODES[mixed.verdict] == 5
+    slower = dataclasses.replace(scaled(a, 1.3), energy=other)
+    assert EXIT_CODES[compare(a, slower).verdict] == 1  # a regression comes before what cannot be compared
+
+
+def test_each_thing_about_how_an_energy_was_measured_makes_it_another_one(runs: Runs) -> None:
+    energy = Energy(energy_uj=100.0, uncertainty_uj_k2=1.0, method="ina226", sync_class="S0", self_measured=False, meter="ina226 a")
+    old = dataclasses.replace(runs["local-float"], energy=energy)
+    others = (
+        dataclasses.replace(energy, meter="ina226 b"),
+        dataclasses.replace(energy, method="ina226, 4 windows"),
+        dataclasses.replace(energy, sync_class="S2"),
+        dataclasses.replace(energy, self_measured=True),
+        dataclasses.replace(energy, simulated=True),
+    )
+    for other in others:
+        found = quantity(compare(old, dataclasses.replace(old, energy=other)), "energy")
+        assert found.verdict is Verdict.NOT_COMPARABLE
+        assert found.b.startswith("simulated ") is other.simulated
+
+
+@pytest.mark.parametrize("reason", [None, "idle drift"])
+def test_an_energy_that_only_one_of_them_has_is_told(runs: Runs, reason: str | None) -> None:
+    energy = Energy(energy_uj=100.0, uncertainty_uj_k2=1.0, method="ina226", sync_class="S0", self_measured=False)
+    without = dataclasses.replace(energy, energy_uj=None, uncertainty_uj_k2=None, reason=reason) if reason else None
+    a, b = (dataclasses.replace(runs["local-float"], energy=one) for one in (energy, without))
+    assert "The energy of B was not measured" in compare(a, b).notes[-1]
+    assert "The energy of A was not measured" in compare(b, a).notes[-1]
+    assert not any("energy" in note for note in compare(a, a).notes)
 
 
 def test_simulated_energies_are_marked_beside_each_figure_and_judged_by_nobody(runs: Runs) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, TraceCounters, TraceView
 from edgepipe.records import RunRecord, Verdict, as_json
@@ -44,10 +44,14 @@ def run(energy: Energy | None, *, emulated: bool = False) -> RunRecord:
     return dataclasses.replace(record((600, 300, 100), emulated=emulated), energy=energy)
 
 
+def on_console(shown: RenderableType) -> str:
+    console = Console(width=250, file=io.StringIO(), color_system=None)
+    console.print(shown)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
 def terminal(one: RunRecord) -> str:
-    shown = Console(width=250, file=io.StringIO(), color_system=None)
-    shown.print(runs([one]))
-    return shown.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+    return on_console(runs([one]))
 
 
 RENDERERS: dict[str, Callable[[RunRecord], str]] = {
@@ -100,6 +104,16 @@ def test_a_page_without_a_meter_says_so_and_one_with_it_what_could_be_told_apart
     assert "another figure must differ" not in html_report([], [run(dataclasses.replace(MEASURED, simulated=True))])
 
 
+def test_every_report_of_two_meters_says_that_their_energies_are_not_held_against_each_other() -> None:
+    one, other = run(MEASURED), run(dataclasses.replace(MEASURED, meter="ina226 1-0040", method="ina226, S2"))
+    for pair, told in (((one, other), True), ((one, one), False)):
+        for text in (markdown_report([], pair), html_report([], pair), on_console(runs(pair))):
+            assert ("Energies were measured in 2 ways" in text) is told
+            assert not told or "ina226 1-0040 by ina226, S2" in text
+    compared = on_console(comparison(compare(one, other)))
+    assert "not comparable" in compared and "method: ppk2, S0 and ina226, S2" in compared
+
+
 def test_loops_that_ran_at_another_pace_than_what_was_timed_are_told() -> None:
     steady = run(dataclasses.replace(MEASURED, windows=(EnergyWindow(start_s=6, seconds=10, inferences=250_000, energy_uj=1.0),)))
     assert "the board had something else to do" not in html_report([], [steady])  # 40 us each, as timed
@@ -136,9 +150,7 @@ def test_simulated_energies_are_told_apart_in_data_and_comparisons_too() -> None
     result = compare(simulated, worse)
     told = next(item for item in result.quantities if item.name == "energy")
     assert (told.verdict, told.reason) == (Verdict.INCONCLUSIVE, "simulated: there was no sensor")
-    shown = Console(width=200, file=io.StringIO(), color_system=None)
-    shown.print(comparison(result))
-    assert "simulated: there was no sensor" in shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "simulated: there was no sensor" in on_console(comparison(result))
 
 
 @pytest.mark.parametrize(
