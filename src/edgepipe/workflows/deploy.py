@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from edgepipe.bundles import GOLDEN, MODEL
 from edgepipe.devices.agent.signing import Signed
 from edgepipe.devices.boards.mcu_deployable import cannot_check
@@ -31,16 +29,12 @@ from edgepipe.errors import (
     VerifyFailed,
 )
 from edgepipe.events import Emit, Note, silent, step
-from edgepipe.parity import Runtime
-from edgepipe.pipeline.export.bundle import golden
-from edgepipe.pipeline.inspect.edgetpu_share import compiled_from, is_compiled
-from edgepipe.pipeline.inspect.parity.inputs import made_up
-from edgepipe.pipeline.inspect.parity.run import run
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
-from edgepipe.workflows.choose_model import GOLDEN_SAMPLES, Choice, choose
+from edgepipe.workflows.choose_model import Choice, choose
+from edgepipe.workflows.golden_answers import GoldenAnswers
 from edgepipe.workflows.placing import AUTO, place
-from edgepipe.workflows.preflight import fits
+from edgepipe.workflows.preflight import check_fit
 from edgepipe.workflows.sign import signature_beside, signature_now
 
 
@@ -110,20 +104,20 @@ def plan(model: str | None, *, device: str, inventory: Path | None = None) -> tu
 def deploy(planned: Sequence[Planned], wishes: Wishes = Wishes(), *, emit: Emit = silent) -> tuple[Delivery, ...]:
     """Put each model on trial on its board, and confirm it; one board's failure costs that board only.
 
-    Raises what keeps the golden samples from being made: ModelRejected where this machine's runtime refuses the model, UsageError
-    where it is for an Edge TPU and what it was compiled from is not there. Interrupted and Terminated say what became of each.
+    Raises what keeps the golden samples of Linux boards from being made: ModelRejected where this machine's runtime refuses the
+    model, UsageError where it is for an Edge TPU and what it was compiled from is not there. Interrupted and Terminated say what
+    became of each.
     """
     _check_versions(planned, wishes.version)
     _check_trials(planned, wishes.confirm)
-    made: dict[str, bytes] = {}
+    answers = GoldenAnswers(emit)
     for each in planned:
-        sha256 = each.choice.facts.sha256
-        if sha256 not in made:
-            made[sha256] = _golden(each.choice, emit)
+        if not TARGETS[each.entry.target].in_arena:  # whose boards say first whether they have room for it
+            answers.of(each.choice, TARGETS[each.entry.target])
     done: list[Delivery] = []
     for each in planned:
         try:
-            done.append(_deliver(each, made[each.choice.facts.sha256], wishes, emit))
+            done.append(_deliver(each, answers, wishes, emit))
         except (KeyboardInterrupt, Interrupted, Terminated) as exc:
             raise _stopped(exc, done, [later.entry for later in planned[len(done) :]], wishes) from exc
     return tuple(done)
@@ -159,42 +153,18 @@ def _check_trials(planned: Sequence[Planned], confirm: bool) -> None:
         )
 
 
-def _golden(choice: Choice, emit: Emit) -> bytes:
-    """Return golden samples as .npz: the bundle's, else made-up inputs with the answers of LiteRT's reference kernels here."""
-    if choice.samples:
-        return golden.pack(replace(choice.samples, real=()))
-    content = choice.content
-    if is_compiled(choice.facts):  # which only an Edge TPU can run
-        whole = compiled_from(choice.path, choice.facts)
-        if whole is None:
-            todo = "Put the .tflite that it was compiled from beside it, or give a bundle with golden samples."
-            raise UsageError(f"there are no golden answers for {choice.name}, which this machine cannot run", todo=todo)
-        content, _ = whole
-    rows, _ = made_up(choice.facts, GOLDEN_SAMPLES, 0)
-    with step(emit, f"golden answers for {choice.name}", total=len(rows), unit="samples") as advance:
-        done = run(content, Runtime.REFERENCE, rows, answered=advance)
-    if not done.ran:
-        raise ModelRejected(f"{choice.name}: {Runtime.REFERENCE} refuses it here: {done.report.reason}")
-    inputs, start = [], 0
-    for port in choice.facts.inputs:
-        shape = (len(rows), *(max(length, 1) for length in port.shape))
-        end = start + int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(port.dtype).itemsize
-        inputs.append(np.ascontiguousarray(rows[:, start:end]).view(port.dtype).reshape(shape))
-        start = end
-    return golden.pack(golden.Samples(inputs=tuple(inputs), outputs=done.outputs))
-
-
-def _deliver(each: Planned, samples: bytes, wishes: Wishes, emit: Emit) -> Delivery:
+def _deliver(each: Planned, answers: GoldenAnswers, wishes: Wishes, emit: Emit) -> Delivery:
     entry, choice = each.entry, each.choice
     deployed: Deployed | None = None
     error: EdgepipeError | None = None
     try:
-        with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board, _order(each, samples, wishes) as order:
+        with step(emit, f"deploy {choice.name} to {entry.name}"), _opened(entry) as board:
             if wishes.install_hook:
                 emit(Note(text=f"{entry.name}: {board.protect()} rolls a trial back after a reboot"))
             if TARGETS[entry.target].in_arena:  # asked of those boards only that say what they have room for
-                fits(order.model, choice.facts, entry, in_flash=True, name=choice.name)(board.capabilities())
-            deployed = board.deploy(order)
+                check_fit(choice.name, choice.content, choice.facts, entry, board.capabilities())
+            with _order(each, answers.of(choice, TARGETS[entry.target]), wishes) as order:
+                deployed = board.deploy(order)
             emit(Note(text=f"{entry.name}: {_words(deployed)}"))
             if deployed.outcome is State.TRIAL and wishes.confirm:
                 board.confirm(deployed.id)

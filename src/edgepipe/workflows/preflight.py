@@ -20,33 +20,31 @@ from edgepipe.workflows.engine_plan import stopped_at
 BUILT_IN_ENGINE = "edgepipe-int8"
 
 
-def fits(
-    model: Path, facts: GraphFacts, entry: DeviceEntry, *, in_flash: bool = False, name: str | None = None
-) -> Callable[[Capabilities], None]:
-    """Return what holds the model against what a board says that it offers.
-
-    It raises ModelRejected with every operator and version that the board lacks, each with its layer, and with what is missing of
-    its memory in bytes; `in_flash`: of a slot there too; `name` is what it calls the model, None: as its file is called. A board
-    with the built-in engine needs what this machine's build of the engine says, to the byte; with another engine, or without a
-    compiler here, what activations need at the least. Boards whose target has no arena take what they are given: they have an
-    operating system that says no.
-    """
-    target, called = TARGETS[entry.target], name or model.name
+def fits(model: Path, facts: GraphFacts, entry: DeviceEntry) -> Callable[[Capabilities], None]:
+    """Return what holds the model in a file against what a board says that it offers, as `check_fit` does; no slot is needed."""
 
     def check(offered: Capabilities) -> None:
-        problems = _problems(model.read_bytes(), facts, target, offered if in_flash else replace(offered, flash_bytes=None))
-        if problems:
-            raise ModelRejected(
-                f"{called} does not fit {entry.name}, and nothing was sent",
-                problems=problems,
-                todo=f"edgepipe verify {called} --target {target.name} says what holds for every board of this kind.",
-            )
+        check_fit(model.name, model.read_bytes(), facts, entry, replace(offered, flash_bytes=None))
 
-    return check if target.in_arena else _anything
+    return check
 
 
-def _anything(_offered: Capabilities) -> None:
-    """Let any model go there."""
+def check_fit(name: str, content: bytes, facts: GraphFacts, entry: DeviceEntry, offered: Capabilities) -> None:
+    """Raise ModelRejected with every operator and version that a board lacks, each with its layer, and what its memory lacks.
+
+    The memory is in bytes: RAM for file and arena, and a slot where the board offers `flash_bytes`. A board with the built-in
+    engine needs what this machine's build of the engine says, to the byte; with another engine, or without a compiler here, what
+    activations need at the least. Boards whose target has no arena take what they are given: they have an operating system that
+    says no.
+    """
+    target = TARGETS[entry.target]
+    problems = _problems(content, facts, target, offered) if target.in_arena else []
+    if problems:
+        raise ModelRejected(
+            f"{name} does not fit {entry.name}, and nothing was sent",
+            problems=problems,
+            todo=f"edgepipe verify {name} --target {target.name} says what holds for every board of this kind.",
+        )
 
 
 def _problems(content: bytes, facts: GraphFacts, target: Target, offered: Capabilities) -> list[str]:

@@ -17,22 +17,34 @@ HERE = ("--device", "mcu-m4-qemu", "--yes")
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def models(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two models, and an emulated board whose flash is this test's own; its firmware is built once for all tests."""
     for tool, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
         if shutil.which(tool) is None:
             pytest.skip(f"emulated microcontrollers need {tool}: apt-get install {package} libnewlib-arm-none-eabi")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    built = tmp_path_factory.getbasetemp() / "firmware"
+    built.mkdir(exist_ok=True)
+    (tmp_path / "cache" / "edgepipe").mkdir(parents=True)
+    (tmp_path / "cache" / "edgepipe" / "firmware").symlink_to(built)
     for seed, name in enumerate(("kws", "newer")):
         (tmp_path / f"{name}.tflite").write_bytes(dense(seed))
 
 
-def test_the_page_about_microcontrollers_is_right(edgepipe: Command) -> None:
+def test_the_page_about_microcontrollers_is_right_with_tflite_micro_and_without(edgepipe: Command, tmp_path: Path) -> None:
     section = PAGE[PAGE.index("## Microcontrollers") :]
     (commands,) = re.findall(r"```sh\n(.*?)```", section[: section.index("\n## ")], re.DOTALL)
-    done = [edgepipe(*shlex.split(line, comments=True)[1:]) for line in commands.splitlines()]
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text('import sys\nsys.modules["tflite_micro"] = None\n')
+    done = [
+        edgepipe(*shlex.split(line, comments=True)[1:], **({"PYTHONPATH": str(tmp_path / "hidden")} if "newer" in line else {}))
+        for line in commands.splitlines()
+    ]
     assert [each.code for each in done] == [0, 0, 0, 0], [each.err for each in done]
     assert re.search(r"an inference took [\d.]+ ms on an emulator", done[0].out)
+    assert "golden answers of TensorFlow Lite Micro for kws.tflite" in done[0].err
+    assert "golden answers of LiteRT's reference kernels for newer.tflite" in done[1].err
+    assert "which may be a step off: tflite-micro is not installed" in done[1].err
     assert "newer (" in done[2].out
     assert "kws (" in done[3].out
     standing = edgepipe("farm", "status", "mcu-m4-qemu", "--json").json["boards"][0]
@@ -50,6 +62,7 @@ def test_a_model_that_does_not_fit_the_board_is_refused_before_a_byte_of_it_is_s
     done = edgepipe("deploy", "padded.tflite", *HERE)
     assert done.code == 6
     assert "padded.tflite does not fit mcu-m4-qemu, and nothing was sent" in done.out
+    assert "golden answers" not in done.err
     for memory in ("RAM for the file", "flash"):
         assert re.search(rf"{memory}: [\d,]+ bytes, [\d,]+ more than the 1,048,576 allowed", done.out)
     (cell,) = edgepipe("deploy", "padded.tflite", *HERE, "--json").json["deployments"]

@@ -15,7 +15,7 @@ from edgepipe.devices.inventory import DeviceEntry, LocalLink, QemuLink
 from edgepipe.errors import ModelRejected
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import Capabilities
-from edgepipe.workflows.preflight import BUILT_IN_ENGINE, fits
+from edgepipe.workflows.preflight import BUILT_IN_ENGINE, check_fit, fits
 from tests.firmware.graph import FLOAT32, INT32, Graph
 
 BOARD = DeviceEntry(name="m4", board="mcu", target="mcu", transport=QemuLink(machine="mps2-an386"))
@@ -37,7 +37,10 @@ def model(tmp_path: Path) -> Path:
 def problems(model: Path, offered: Capabilities, *, in_flash: bool = False, entry: DeviceEntry = BOARD) -> Sequence[str]:
     _, facts = read_model(model)
     try:
-        fits(model, facts, entry, in_flash=in_flash)(offered)
+        if in_flash:
+            check_fit(model.name, model.read_bytes(), facts, entry, offered)
+        else:
+            fits(model, facts, entry)(offered)
     except ModelRejected as exc:
         assert exc.what == f"model.tflite does not fit {entry.name}, and nothing was sent"
         return exc.problems
