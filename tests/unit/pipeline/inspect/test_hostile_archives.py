@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hostile import CANARY, COMPILED, KINDS, archive, layer, model, weights
+from hostile import KINDS, archive, weights
+from hostile_configurations import CANARY, COMPILED, layer, model
 
 from edgepipe.errors import EdgepipeError, ModelFileError
 from edgepipe.events import silent
