@@ -76,6 +76,12 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where firmware is built, once for all tests."""
+    return tmp_path_factory.getbasetemp() / "firmware"
+
+
 @pytest.fixture
 def kws() -> Path:
     """MLPerf Tiny's keyword spotting network, int8."""

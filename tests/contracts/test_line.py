@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tty
 from collections.abc import Callable, Iterator
@@ -15,14 +14,13 @@ from time import monotonic
 
 import pytest
 
-from edgepipe.devices import firmware_build
 from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.network_line import network_line
-from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial_line import Line, TtyLine
 from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
 from edgepipe.errors import DeviceUnreachable
+from tests.firmware.emulated_board import in_qemu
 from tests.firmware.host_board import HostBoard, firmware
 from tests.firmware.line_server import served
 
@@ -72,10 +70,7 @@ def over_network(scheme: str) -> Callable[[Path, ExitStack], Wire]:
 
 
 def over_qemu(folder: Path, held: ExitStack) -> Wire:
-    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(program) is None:
-            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
-    transport = QemuTransport("m4", "mps2-an386", lambda name: firmware_build.build(name, folder=folder))
+    transport = in_qemu("m4", folder)
     held.callback(transport.close)
     line = transport.open(deadline_s=SOON)
     emulator = transport._process
@@ -99,9 +94,9 @@ KINDS = {
 
 
 @pytest.fixture(params=list(KINDS))
-def wire(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+def wire(request: pytest.FixtureRequest, builds: Path) -> Iterator[Wire]:
     with ExitStack() as held:
-        made = KINDS[request.param](tmp_path_factory.getbasetemp() / "firmware", held)
+        made = KINDS[request.param](builds, held)
         held.callback(made.line.close)
         yield made
 

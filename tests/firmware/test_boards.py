@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import threading
 import tty
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.inventory import DeviceEntry, SerialLink
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.session import Session
@@ -29,51 +27,20 @@ from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, 
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.records import RunOutcome, unpack_samples_ns
 from edgepipe.workflows.preflight import fits
+from tests.firmware.answered import Real
+from tests.firmware.emulated_board import MACHINE, in_qemu
 from tests.firmware.graph import Graph
-from tests.firmware.host_board import firmware
 from tests.firmware.random_models import random_model
 from tests.firmware.tflm import Case, answers
 
-MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
-NAMES = ("kws_ref_model.tflite", "ad01_int8.tflite")
-MACHINES = tuple(port for port in firmware_build.PORTS if port.startswith("mps"))
 OPTIONS = RunOptions()
-MOST_TICKS = {("mps2-an386", "kws_ref_model.tflite"): 5_500_000, ("mps2-an386", "ad01_int8.tflite"): 420_000}
+MOST_TICKS = {(MACHINE, "kws_ref_model"): 5_500_000, (MACHINE, "ad01_int8"): 420_000}
 QUICK = BlockRequest(index=0, warmup_min=1, warmup_max_s=0.0, min_invocations=3, min_s=0.0)
 
 
-@dataclass(frozen=True)
-class Real:
-    """A trained model, one input and what TFLite Micro answers to it."""
-
-    path: Path
-    sha256: str
-    sample: bytes
-    answer: bytes
-
-
-@pytest.fixture(scope="module")
-def reals() -> dict[str, Real]:
-    """The real models, where they are at hand."""
-    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
-    if not MODELS.is_dir():
-        pytest.skip(f"the real models are not at {MODELS}")
-    sizes = {"kws_ref_model.tflite": (1, 49, 10, 1), "ad01_int8.tflite": (1, 640)}
-    source = np.random.default_rng(7)
-    rows = [source.integers(-128, 128, size=sizes[name], dtype=np.int8) for name in NAMES]
-    found = answers([Case(model=(MODELS / name).read_bytes(), rows=((row,),)) for name, row in zip(NAMES, rows, strict=True)])
-    reals = {}
-    for name, row, answer in zip(NAMES, rows, found, strict=True):
-        assert answer is not None
-        sha256 = hashlib.sha256((MODELS / name).read_bytes()).hexdigest()
-        reals[name] = Real(path=MODELS / name, sha256=sha256, sample=row.tobytes(), answer=answer[0][0])
-    return reals
-
-
 @pytest.fixture
-def host(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[McuBoard]:
+def host(tmp_path: Path, program: Path) -> Iterator[McuBoard]:
     """The host's firmware behind a PTY that stands where serial boards do."""
-    program = firmware(tmp_path_factory.getbasetemp() / "firmware")
     master, slave = os.openpty()
     tty.setraw(slave)
     process = subprocess.Popen([program], stdin=master, stdout=master)
@@ -87,37 +54,29 @@ def host(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     os.close(slave)
 
 
-def emulated(machine: str, folder: Path) -> McuBoard:
-    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(program) is None:
-            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
-    transport = QemuTransport(machine, machine, lambda name: firmware_build.build(name, folder=folder))
-    return McuBoard(machine, transport, emulated=True, lock_folder=folder)
+def emulated(machine: str, builds: Path) -> McuBoard:
+    return McuBoard(machine, in_qemu(machine, builds, machine), emulated=True, lock_folder=builds)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_an_emulated_core_answers_as_tflite_micro_does_bit_for_bit(
-    machine: str, reals: dict[str, Real], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with closing(emulated(machine, tmp_path_factory.getbasetemp() / "firmware")) as board:
+@pytest.mark.parametrize("machine", EMULATED)
+def test_an_emulated_core_answers_as_tflite_micro_does_bit_for_bit(machine: str, reals: dict[str, Real], builds: Path) -> None:
+    with closing(emulated(machine, builds)) as board:
         board.open()
         assert board.identify().counts_instructions
-        for real in reals.values():
+        for name, real in reals.items():
             board.push(real.path, real.sha256)
             (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
             assert prediction.outputs == (real.answer,)
             ticks = [step.ticks for step in board.steps()]
             assert all(ticks)
-            assert sum(ticks) <= MOST_TICKS.get((machine, real.path.name), sum(ticks))
+            assert sum(ticks) <= MOST_TICKS.get((machine, name), sum(ticks))
 
 
-def test_a_core_with_instructions_for_pairs_answers_random_models_bit_for_bit(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_core_with_instructions_for_pairs_answers_random_models_bit_for_bit(tmp_path: Path, builds: Path) -> None:
     pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
     models = [random_model(name, seed) for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "large factors") for seed in range(4)]
     path, found = tmp_path / "model.tflite", answers([Case(model=model, rows=rows) for model, rows in models])
-    with closing(emulated("mps2-an386", tmp_path_factory.getbasetemp() / "firmware")) as board:
+    with closing(emulated(MACHINE, builds)) as board:
         board.open()
         for (model, rows), expected in zip(models, found, strict=True):
             path.write_bytes(model)
@@ -127,11 +86,9 @@ def test_a_core_with_instructions_for_pairs_answers_random_models_bit_for_bit(
             assert [list(prediction.outputs) for prediction in predictions] == expected
 
 
-def test_an_emulated_block_takes_the_same_ticks_after_a_reset_that_keeps_the_model(
-    reals: dict[str, Real], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    real, ticks = reals["ad01_int8.tflite"], set()
-    with closing(emulated("mps2-an386", tmp_path_factory.getbasetemp() / "firmware")) as board:
+def test_an_emulated_block_takes_the_same_ticks_after_a_reset_that_keeps_the_model(reals: dict[str, Real], builds: Path) -> None:
+    real, ticks = reals["ad01_int8"], set()
+    with closing(emulated(MACHINE, builds)) as board:
         board.open()
         board.push(real.path, real.sha256)
         (prediction,) = board.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
@@ -149,8 +106,7 @@ def test_a_board_on_a_line_is_pushed_measured_and_asked(host: McuBoard, reals: d
     assert (host.identify().name, host.identify().board, host.identify().cpu) == ("m4", "mcu", "host")
     assert (host.capabilities().ops or {})["CONV_2D"] >= 1
     assert host.runtime(OPTIONS).threads == 1
-    for name in NAMES:
-        real = reals[name]
+    for real in reals.values():
         host.push(real.path, real.sha256)
         (prediction,) = host.predict(real.sha256, iter([(real.sample,)]), OPTIONS)
         assert prediction.outputs == (real.answer,)
@@ -172,7 +128,7 @@ def test_a_board_is_held_by_one_at_a_time_and_free_at_once(host: McuBoard, tmp_p
 
 
 def test_a_board_that_is_stopped_ends_whatever_waits_and_lets_go(host: McuBoard, reals: dict[str, Real]) -> None:
-    real = reals["kws_ref_model.tflite"]
+    real = reals["kws_ref_model"]
     host.open()
     host.push(real.path, real.sha256)
     answers = host.predict(real.sha256, cycle([(real.sample,)]), OPTIONS)  # would go on for ever

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from edgepipe.devices import firmware_build
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
+from tests.firmware.emulated_board import MACHINE, in_qemu
 
-MACHINE = "mps2-an386"
 
-
-def test_of_an_emulator_that_is_killed_it_is_said_and_no_cable_is_blamed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    for program in ("qemu-system-arm", "arm-none-eabi-gcc"):
-        if shutil.which(program) is None:
-            pytest.skip(f"emulated microcontrollers need {program}: apt-get install qemu-system-arm gcc-arm-none-eabi")
-    folder = tmp_path_factory.getbasetemp() / "firmware"
-    firmware = firmware_build.build(MACHINE, folder=folder)
-    transport = QemuTransport("m4", MACHINE, lambda _: firmware)
+def test_of_an_emulator_that_is_killed_it_is_said_and_no_cable_is_blamed(builds: Path) -> None:
+    transport = in_qemu("m4", builds)
     try:
         line = transport.open(deadline_s=20.0)
         emulator = transport._process

@@ -13,21 +13,12 @@ import pytest
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
 from tests.firmware import fuzzing
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.host_board import HostBoard
 from tests.firmware.tflm import Case, answers
 
-MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 BYTES_A_LINE = 31
 LAP = re.compile(r"m-lap-us-\d+")
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not MODELS.is_dir():
-        pytest.skip(f"the real models are not at {MODELS}")
-    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
-    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture
@@ -63,8 +54,9 @@ def inferred(board: HostBoard, command: str, runs: int, warmup: int) -> str:
     return str(scores)
 
 
-def test_keywords_are_scored_to_three_decimals_as_tflite_micro_scores_them(board: HostBoard) -> None:
-    content = (MODELS / "kws_ref_model.tflite").read_bytes()
+def test_keywords_are_scored_to_three_decimals_as_tflite_micro_scores_them(board: HostBoard, kws: Path) -> None:
+    pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
+    content = kws.read_bytes()
     sample = np.random.default_rng(3).integers(-128, 128, size=(1, 49, 10, 1), dtype=np.int8)
     (rows,) = answers([Case(model=content, rows=((sample,),))])
     assert rows is not None
@@ -80,10 +72,9 @@ def test_keywords_are_scored_to_three_decimals_as_tflite_micro_scores_them(board
     assert board.says("results%") == [f"m-results-[{expected}]", "m-ready"]
 
 
-def test_an_anomaly_is_scored_by_one_number_from_floats_or_from_the_models_own_bytes(board: HostBoard) -> None:
-    content = (MODELS / "ad01_int8.tflite").read_bytes()
+def test_an_anomaly_is_scored_by_one_number_from_floats_or_from_the_models_own_bytes(board: HostBoard, ad01: Path) -> None:
     quantised = np.random.default_rng(4).integers(-128, 128, size=(1, 640), dtype=np.int8)
-    push(board, content, "ad01", 1)
+    push(board, ad01.read_bytes(), "ad01", 1)
     load(board, quantised.tobytes())
     score = inferred(board, "infer 1 0%", 1, 0)
     assert re.fullmatch(r"\d+\.\d{3}", score)

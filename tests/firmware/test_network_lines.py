@@ -19,16 +19,16 @@ from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.devices.transports.network_line import network_line
 from edgepipe.devices.transports.serial import NetworkTransport
 from edgepipe.errors import DeviceBusy, DeviceUnreachable
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.host_board import HostBoard
 from tests.firmware.line_server import LineServer, served
 
 SOON = 10.0
 
 
 @pytest.fixture(params=["socket", "rfc2217"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LineServer]:
+def server(request: pytest.FixtureRequest, program: Path) -> Iterator[LineServer]:
     """The host's firmware on another machine, as it were."""
-    board = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
+    board = HostBoard(program)
     with served(board, request.param) as made:
         yield made
     board.close()

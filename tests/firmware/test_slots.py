@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -15,27 +14,20 @@ from benchmarks import flash_resets
 from benchmarks.deployments import golden_of
 from benchmarks.deployments import order as order_of
 from benchmarks.flash_resets import FLASH_BYTES, RIG, SECTOR_BYTES, Campaign, Cut, Extent, operations
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.deployments import Order, State
+from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
-from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.errors import InfrastructureError, UsageError
 from tests.firmware.dense import dense
+from tests.firmware.emulated_board import MACHINE, in_qemu
 from tests.firmware.host_board import HostBoard, HostTransport, firmware
 
-MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
 RECORD_BYTES = 256  # the host's unit
 CONFIRMED_RECORD = 3  # behind the header, whole, and tried
-MACHINES = tuple(port for port in firmware_build.PORTS if port.startswith("mps"))
 REFUSED = 5  # host_flash.c: the operation is not done, and the power stays on
 OPTIONS = RunOptions()
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture
@@ -283,56 +275,44 @@ def test_the_campaign_would_notice_a_board_that_lost_its_model(program: Path, tm
     assert any("it runs None" in problem for problem in problems)
 
 
-def emulated(folder: Path, build: Path, options: Sequence[str] = (), machine: str = "mps2-an386") -> DeployableMcu:
+def emulated(folder: Path, builds: Path, options: Sequence[str] = (), machine: str = MACHINE) -> DeployableMcu:
     """Return a host's handle on an emulated core, whose flash outlives the emulator."""
-    for tool, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(tool) is None:
-            pytest.skip(f"emulated microcontrollers need {tool}: apt-get install {package} libnewlib-arm-none-eabi")
-    made = QemuTransport(
-        machine, machine, lambda name: firmware_build.build(name, folder=build), flash=folder / "m", options=options
-    )
-    return DeployableMcu(machine, made, emulated=True, lock_folder=folder)
+    transport = in_qemu(machine, builds, machine, flash=folder / "m", options=options)
+    return DeployableMcu(machine, transport, emulated=True, lock_folder=folder)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_every_emulated_core_keeps_a_model_when_the_emulator_ends(
-    machine: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    build = tmp_path_factory.getbasetemp() / "firmware"
-    with closing(emulated(tmp_path, build, machine=machine)) as board:
+@pytest.mark.parametrize("machine", EMULATED)
+def test_every_emulated_core_keeps_a_model_when_the_emulator_ends(machine: str, tmp_path: Path, builds: Path) -> None:
+    with closing(emulated(tmp_path, builds, machine=machine)) as board:
         board.open()
         kept = keep(board, order(tmp_path, 1))
-    with closing(emulated(tmp_path, build, machine=machine)) as board:
+    with closing(emulated(tmp_path, builds, machine=machine)) as board:
         board.open()
         assert (board.standing().state, board.standing().current) == (State.COMMITTED, kept)
 
 
-def test_keyword_spotting_is_deployed_to_an_emulated_cortex_m4_and_rolled_back(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    if not MODELS.is_dir():
-        pytest.skip(f"the real models are not at {MODELS}")
-    build, content = tmp_path_factory.getbasetemp() / "firmware", (MODELS / "kws_ref_model.tflite").read_bytes()
+def test_keyword_spotting_is_deployed_to_an_emulated_cortex_m4_and_rolled_back(tmp_path: Path, builds: Path, kws: Path) -> None:
+    content = kws.read_bytes()
     wanted = order_of(tmp_path / "models", content, golden_of(tmp_path / "models", content))
-    with closing(emulated(tmp_path, build)) as board:
+    with closing(emulated(tmp_path, builds)) as board:
         board.open()
         first = keep(board, order(tmp_path, 1))
         keep(board, wanted)
-    with closing(emulated(tmp_path, build)) as board, np.load(wanted.golden) as golden:  # another emulator: a loss of power
+    with closing(emulated(tmp_path, builds)) as board, np.load(wanted.golden) as golden:  # another emulator: a loss of power
         board.open()
         assert (board.standing().current, board.standing().previous) == (wanted.sha256, first)
         (answer,) = board.predict_kept(iter([(golden["input_0"][0].tobytes(),)]), OPTIONS)
         assert np.abs(np.frombuffer(answer.outputs[0], np.int8).astype(int) - golden["output_0"][0].astype(int)).max() <= 24
         assert board.rollback("another one was better") == first
-    with closing(emulated(tmp_path, build)) as board:
+    with closing(emulated(tmp_path, builds)) as board:
         board.open()
         assert (board.standing().current, board.standing().reason) == (first, "another one was better")
 
 
-def test_the_marker_is_up_while_a_model_runs_and_only_then(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_marker_is_up_while_a_model_runs_and_only_then(tmp_path: Path, builds: Path) -> None:
     log, wanted = tmp_path / "trace", order(tmp_path, 1)
     options = ("-trace", "led_change_intensity", "-D", str(log))
-    with closing(emulated(tmp_path, tmp_path_factory.getbasetemp() / "firmware", options)) as board:
+    with closing(emulated(tmp_path, builds, options)) as board:
         board.open()
         board.push(wanted.model, wanted.sha256)
         assert len(list(board.predict(wanted.sha256, iter([(bytes(64),)] * 3), OPTIONS))) == 3

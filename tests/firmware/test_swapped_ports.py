@@ -15,25 +15,20 @@ from edgepipe.devices.inventory import DeviceEntry, FakeLink, SerialLink
 from edgepipe.devices.session import Session, unidentified, unpinned
 from edgepipe.devices.transports.serial import SerialTransport
 from edgepipe.errors import DeviceBusy, WrongBoard
-from tests.firmware.host_board import firmware
 
 
-@pytest.fixture
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where firmware is built for all tests; skips without a compiler."""
-    return firmware(tmp_path_factory.getbasetemp() / "firmware").parent
-
-
-def test_a_board_that_is_pinned_is_the_right_one_or_refused(tmp_path: Path, builds: Path) -> None:
-    pinned, loose = (sum(map(Counter, tried(tmp_path, builds, 16, pinned=pinned).values()), Counter()) for pinned in (True, False))
+def test_a_board_that_is_pinned_is_the_right_one_or_refused(tmp_path: Path, program: Path) -> None:
+    pinned, loose = (
+        sum(map(Counter, tried(tmp_path, program.parent, 16, pinned=pinned).values()), Counter()) for pinned in (True, False)
+    )
     assert pinned["right"] and pinned["refused"]
     assert not pinned["wrong"] and not pinned["refused in vain"]
     assert loose["wrong"]  # the ports do change places
 
 
-def test_two_names_that_lead_to_one_board_are_held_by_one_of_them(tmp_path: Path, builds: Path) -> None:
+def test_two_names_that_lead_to_one_board_are_held_by_one_of_them(tmp_path: Path, program: Path) -> None:
     with ExitStack() as held:
-        ports = Ports(tmp_path, builds, held)
+        ports = Ports(tmp_path, program.parent, held)
         ports.lead(0, 0)
         first, second = (
             held.enter_context(

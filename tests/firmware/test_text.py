@@ -12,14 +12,9 @@ from time import monotonic
 import pytest
 
 from edgepipe.devices.firmware_build import FLAGS
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.host_board import HostBoard
 
 READY = ["m-ready"]
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture

@@ -16,15 +16,10 @@ from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.devices.transports.serial_upload import LineLimits, Sent, SerialUpload, Upload
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.host_board import HostBoard
 
 LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 OPEN_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return firmware(tmp_path_factory.getbasetemp() / "firmware")
 
 
 @pytest.fixture

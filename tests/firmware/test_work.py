@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.boards.mcu_talk import McuTalk
 from edgepipe.devices.boards.mcu_work import MARGIN, work_on
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.transports.frame_link import FrameLink
-from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.work import StretchKind, WorkRequest
 from edgepipe.errors import Interrupted, UsageError
-from tests.firmware.test_boards import Real, reals
+from tests.firmware.answered import Real
+from tests.firmware.emulated_board import in_qemu
 
-__all__ = ["reals"]
-
-KWS = "kws_ref_model.tflite"
+KWS = "kws_ref_model"
 
 
 @pytest.fixture
-def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McuBoard]:
-    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(program) is None:
-            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
-    folder = tmp_path_factory.getbasetemp() / "firmware"
-    transport = QemuTransport("m4", "mps2-an386", lambda name: firmware_build.build(name, folder=folder))
-    with closing(McuBoard("m4", transport, emulated=True, lock_folder=folder)) as opened:
+def board(builds: Path) -> Iterator[McuBoard]:
+    with closing(McuBoard("m4", in_qemu("m4", builds), emulated=True, lock_folder=builds)) as opened:
         opened.open()
         yield opened
 
