@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgepipe.devices.power.meter import MeterFacts, PowerMeter, Samples
+from edgepipe.devices.power.pieces import cut, joined
 from edgepipe.devices.power.trace_file import TraceFile, TraceWriter
 from edgepipe.energy import TraceCounters
 from edgepipe.errors import InfrastructureError, StorageError
@@ -109,39 +110,14 @@ class Recorder:
 
     def _flush(self) -> Samples:
         """Write what waits, and return what was counted without any sample since."""
-        joined = _joined(self._waiting)
+        whole = joined(self._waiting)
         self._waiting, self._written_s = [], time.monotonic()
-        if not joined.time_s.size:
-            return joined
-        for at in range(0, joined.time_s.size, WRITE_SAMPLES):
-            self._writer.write(_cut(joined, at))
-        return _joined([])
+        if not whole.time_s.size:
+            return whole
+        for at in range(0, whole.time_s.size, WRITE_SAMPLES):
+            self._writer.write(cut(whole, slice(at, at + WRITE_SAMPLES), counted=at == 0))
+        return joined([])
 
 
 def _counts(samples: Samples) -> int:
     return samples.dropped + samples.saturated + samples.resets
-
-
-def _joined(pieces: list[Samples]) -> Samples:
-    """Return the pieces as one."""
-    import numpy as np
-
-    nothing = np.zeros(0)
-    markers = [piece.marker for piece in pieces if piece.marker is not None]
-    return Samples(
-        time_s=np.concatenate([nothing, *(piece.time_s for piece in pieces)]),
-        volts=np.concatenate([nothing, *(piece.volts for piece in pieces)]),
-        amps=np.concatenate([nothing, *(piece.amps for piece in pieces)]),
-        marker=np.concatenate(markers) if markers else None,
-        dropped=sum(piece.dropped for piece in pieces),
-        saturated=sum(piece.saturated for piece in pieces),
-        resets=sum(piece.resets for piece in pieces),
-    )
-
-
-def _cut(whole: Samples, at: int) -> Samples:
-    """Return the block that begins at a sample; the first one carries the counts of all."""
-    part = slice(at, at + WRITE_SAMPLES)
-    counts = {} if at == 0 else {"dropped": 0, "saturated": 0, "resets": 0}
-    marker = None if whole.marker is None else whole.marker[part]
-    return replace(whole, time_s=whole.time_s[part], volts=whole.volts[part], amps=whole.amps[part], marker=marker, **counts)

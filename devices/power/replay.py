@@ -15,6 +15,7 @@ from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings, Samples
+from edgepipe.devices.power.pieces import cut
 from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.errors import DataError, DeviceUnreachable, MeterMissing
 
@@ -93,18 +94,8 @@ class ReplayMeter:
             self._waiting = None
             return piece
         if due:
-            self._waiting = _uncounted(_part(piece, slice(due, None)))
-            return _part(piece, slice(0, due))
-        return _uncounted(_part(piece, slice(0, 0)))
-
-
-def _uncounted(piece: Samples) -> Samples:
-    return replace(piece, dropped=0, saturated=0, resets=0)
-
-
-def _part(piece: Samples, part: slice) -> Samples:
-    marker = None if piece.marker is None else piece.marker[part]
-    return replace(piece, time_s=piece.time_s[part], volts=piece.volts[part], amps=piece.amps[part], marker=marker)
+            self._waiting = cut(piece, slice(due, None), counted=False)
+        return cut(piece, slice(0, due), counted=due > 0)
 
 
 def _shifted(trace: TraceFile, began_s: float, *, repeat: bool) -> Iterator[Samples]:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepipe.devices.power.meter import MeterFacts, Samples
+from edgepipe.devices.power.pieces import joined
 from edgepipe.devices.power.simulated import Activity, Simulated, SimulatedMeter
 from edgepipe.errors import DeviceUnreachable
 
@@ -48,17 +49,7 @@ def measured(settings: Simulated, seconds: float = 3.0, activity: Activity | Non
     clock.now_s = seconds
     while (piece := meter.read(deadline_s=0)).time_s.size:
         pieces.append(piece)
-    markers = [piece.marker for piece in pieces if piece.marker is not None]
-    whole = Samples(
-        time_s=np.concatenate([piece.time_s for piece in pieces]),
-        volts=np.concatenate([piece.volts for piece in pieces]),
-        amps=np.concatenate([piece.amps for piece in pieces]),
-        marker=np.concatenate(markers) if markers else None,
-        dropped=sum(piece.dropped for piece in pieces),
-        saturated=sum(piece.saturated for piece in pieces),
-        resets=sum(piece.resets for piece in pieces),
-    )
-    return facts, whole
+    return facts, joined(pieces)
 
 
 def joules(samples: Samples) -> float:
