@@ -17,6 +17,8 @@ from edgepipe.places import cache_dir, storage_errors
 
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-ffp-contract=off")
 COMMON_FOLDERS = ("frame", "core", "text", "engine")
+# Time stamps of the text protocol are edges of the marker, at the rate that MLPerf Tiny has for it.
+ENERGY_MODE, ENERGY_BAUD = ("-DEDGEPIPE_ENERGY_MODE",), 9600
 CORTEX_M = ("-mthumb", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "--specs=nosys.specs", "-Wl,--gc-sections")
 COMPILE_S = 300.0
 
@@ -98,7 +100,13 @@ HARD_FLOAT_V5 = ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16")
 PORTS = {
     port.name: port
     for port in (
-        FirmwarePort(name="host", status=PortStatus.RUN, folders=("host", "host_flash"), compiler="gcc", package="gcc"),
+        FirmwarePort(
+            name="host",
+            status=PortStatus.RUN,
+            folders=("host", "host_flash", "host_marker"),
+            compiler="gcc",
+            package="gcc",
+        ),
         _mps("mps2-an385", "cortex-m3", (), 25_000_000, MPS2, MPS2_CODE, MPS2_RAM),
         _mps("mps2-an386", "cortex-m4", HARD_FLOAT, 25_000_000, MPS2, MPS2_CODE, MPS2_RAM),
         _mps("mps2-an500", "cortex-m7", HARD_FLOAT_V5, 25_000_000, replace(MPS2, flash=0x6000_0000), MPS2_CODE, MPS2_RAM),

@@ -92,6 +92,11 @@ uint64_t port_window_close(void)
     return ticks++;
 }
 
+void port_mark(bool up)
+{
+    (void)up;
+}
+
 _Noreturn void port_reset(void)
 {
     longjmp(line_is_over, 1);

@@ -60,11 +60,12 @@ class KeptLine:
 class HostBoard:
     """A running firmware; itself a `Line`, with a reset button."""
 
-    def __init__(self, program: Path, *, flash: Path | None = None) -> None:
-        """Switch it on; what it keeps in flash outlives it in the file `flash`."""
-        kept = {} if flash is None else {"EDGEPIPE_FLASH": str(flash)}
+    def __init__(self, program: Path, *, flash: Path | None = None, marker: Path | None = None) -> None:
+        """Switch it on; what it keeps in flash outlives it in the file `flash`, and its pin writes into `marker`."""
+        files = {"EDGEPIPE_FLASH": flash, "EDGEPIPE_MARKER": marker}
+        named = {name: str(path) for name, path in files.items() if path is not None}
         self._process = subprocess.Popen(
-            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env={**os.environ, **kept}
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env={**os.environ, **named}
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()

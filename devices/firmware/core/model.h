@@ -39,4 +39,8 @@ enum model_result model_write(uint32_t input, uint32_t offset, const uint8_t *by
    used its memory for something else. More than one run keeps a copy of the inputs in what the engine leaves of the arena. */
 enum model_result model_run(uint32_t count, uint64_t *ticks);
 
+/* Run the loaded model once, outside any window: nothing is timed, and the marker stays where it is. Every input must have been
+   written, which nobody checks. */
+void model_run_unmarked(void);
+
 #endif

@@ -71,6 +71,9 @@ uint32_t port_window_ticks(void *unused);
 /* Read the clock before anything else, lower the marker, and return the ticks of the window. */
 uint64_t port_window_close(void);
 
+/* Move the marker outside of any window, which only a firmware built for energy mode does. */
+void port_mark(bool up);
+
 /* Start anew, as the reset button does. Does not return. */
 _Noreturn void port_reset(void);
 

@@ -10,7 +10,7 @@ void inference_run(uint32_t runs, uint32_t warmup);
 /* Tell the last results. */
 void inference_results(void);
 
-/* Tell the time: microseconds since the start, modulo 2^32, which is 71.6 minutes. */
+/* Tell the time: microseconds since the start, modulo 2^32, which is 71.6 minutes; in energy mode by a falling edge alone. */
 void inference_timestamp(void);
 
 #endif

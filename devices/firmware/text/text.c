@@ -10,6 +10,7 @@
 #include "core/upload.h"
 #include "port/port.h"
 #include "text/inference.h"
+#include "text/mode.h"
 #include "text/samples.h"
 
 #define COMMAND_BYTES_MAX 80u
@@ -133,7 +134,7 @@ static void answer(void)
 
 void text_hello(void)
 {
-    say("m-timestamp-mode-performance\r\n");
+    say("m-timestamp-mode-" MODE_NAME "\r\n");
     inference_timestamp();
     say("m-init-done\r\nm-ready\r\n");
 }

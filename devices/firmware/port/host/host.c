@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "port/host_flash/host_flash.h"
+#include "port/host_marker/host_marker.h"
 
 #define MODEL_BYTES (1u << 20)
 #define ARENA_BYTES (1u << 18)
@@ -128,19 +129,15 @@ void port_write(const uint8_t *bytes, uint32_t count)
 
 void port_window_open(void)
 {
+    flush();
     opened_at = port_ticks();
 }
 
-uint32_t port_window_ticks(void *unused)
-{
-    (void)unused;
-    return (uint32_t)((port_ticks() - opened_at) & UINT32_MAX);
-}
+uint32_t port_window_ticks(void *unused) { (void)unused; return (uint32_t)((port_ticks() - opened_at) & UINT32_MAX); }
 
-uint64_t port_window_close(void)
-{
-    return port_ticks() - opened_at;
-}
+uint64_t port_window_close(void) { return port_ticks() - opened_at; }
+
+void port_mark(bool up) { flush(); host_marker_show(up); }
 
 _Noreturn void port_reset(void)
 {

@@ -107,6 +107,11 @@ uint64_t port_window_close(void)
     return ticks;
 }
 
+void port_mark(bool up)
+{
+    MARKER = up ? MARKER_UP : 0;
+}
+
 _Noreturn void port_reset(void)
 {
     __asm volatile("dsb");

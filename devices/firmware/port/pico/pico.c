@@ -124,6 +124,11 @@ uint64_t port_window_close(void)
     return ticks;
 }
 
+void port_mark(bool up)
+{
+    gpio_put(MARKER_PIN, up);
+}
+
 _Noreturn void port_reset(void)
 {
     stdio_flush();

@@ -23,7 +23,8 @@
 #ifndef BAUD
 #define BAUD 921600u
 #endif
-#define LINE_DIVIDER (256ull * CLOCK_HZ / BAUD)
+#define LINE_CLOCK_HZ (BAUD < 20000u ? CLOCK_HZ / 4u : CLOCK_HZ)
+#define LINE_DIVIDER (256ull * LINE_CLOCK_HZ / BAUD)
 _Static_assert(LINE_DIVIDER >= 0x300u && LINE_DIVIDER <= 0xFFFFFu, "an LPUART cannot run at this baud rate");
 #define REQUEST_LPUART_RX 34u /* of the DMAMUX, on the L4R and L4S lines */
 #define ISR_CAN_SEND (1u << 7)
@@ -48,8 +49,7 @@ const struct port_memory PORT_MEMORY = {model, MODEL_BYTES, arena, ARENA_BYTES, 
 
 static void wait_for(volatile uint32_t *from, uint32_t bits, uint32_t value)
 {
-    while ((*from & bits) != value) {
-    }
+    while ((*from & bits) != value) {}
 }
 
 /* HSI16 / 2 * 20 / 2 = 80 MHz, the most of voltage range 1 without its boost, with three wait states of the flash. */
@@ -84,6 +84,9 @@ static void begin_line(void)
     DMA_CHANNEL_1(0x14) = (uint32_t)(uintptr_t)ring;
     DMA_CHANNEL_1(0x0C) = RING_BYTES;
     DMA_CHANNEL_1(0x08) = (1u << 7) | (1u << 5) | 1u; /* bytes into memory that goes on and around */
+    if (LINE_CLOCK_HZ < CLOCK_HZ) {
+        LPUART(0x2C) = 2u; /* PRESC: a fourth */
+    }
     LPUART(0x0C) = (uint32_t)LINE_DIVIDER;
     LPUART(0x08) = (1u << 12) | (1u << 6); /* no stop at an overrun, DMA receives */
     LPUART(0x00) = (1u << 3) | (1u << 2) | 1u;
@@ -126,11 +129,7 @@ void port_window_open(void)
     dwt_clear();
 }
 
-uint32_t port_window_ticks(void *unused)
-{
-    (void)unused;
-    return (uint32_t)(dwt_since_clear() & UINT32_MAX);
-}
+uint32_t port_window_ticks(void *unused) { (void)unused; return (uint32_t)(dwt_since_clear() & UINT32_MAX); }
 
 uint64_t port_window_close(void)
 {
@@ -139,11 +138,12 @@ uint64_t port_window_close(void)
     return ticks;
 }
 
+void port_mark(bool up) { GPIOB(0x18) = up ? MARKER_UP : MARKER_DOWN; }
+
 _Noreturn void port_reset(void)
 {
     wait_for(&LPUART(0x1C), 1u << 6, 1u << 6); /* TC: what was written has left */
     __asm volatile("dsb");
     AIRCR = AIRCR_RESET;
-    for (;;) {
-    }
+    for (;;) {}
 }
