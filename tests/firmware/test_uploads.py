@@ -12,13 +12,13 @@ import pytest
 from benchmarks.boot_noise import Booting, Heard, noise, tried
 from benchmarks.misread_line import MisreadLine, misread
 from benchmarks.noisy_line import NoisyLine
+from benchmarks.serial_faults import LIMITS, is_whole
 from edgepipe.devices.transports.frame_link import Ask, FrameLink, Status
 from edgepipe.devices.transports.serial_line import Line
-from edgepipe.devices.transports.serial_upload import LineLimits, Sent, SerialUpload, Upload
+from edgepipe.devices.transports.serial_upload import Sent, SerialUpload, Upload
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected
 from tests.firmware.host_board import HostBoard
 
-LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 OPEN_S = 10.0
 
 
@@ -127,7 +127,7 @@ def test_over_a_damaging_line_everything_arrives(program: Path, rate: float, cou
         upload = image(seed, 1 + 30_000 * seed // count)
         try:
             sent(linked(NoisyLine(board, rate=rate, seed=seed)), upload)
-            assert link_says_it_is_whole(board, upload)
+            assert is_whole(board, upload)
         finally:
             board.close()
 
@@ -137,19 +137,11 @@ def test_over_a_line_that_damages_most_frames_it_arrives_or_fails_cleanly(progra
         board, upload = HostBoard(program), image(seed, 1000)
         try:
             sent(linked(NoisyLine(board, rate=1e-2, seed=seed)), upload, deadline_s=5)
-            assert link_says_it_is_whole(board, upload)
+            assert is_whole(board, upload)
         except (DeviceUnreachable, InfrastructureError):
             continue
         finally:
             board.close()
-
-
-def link_says_it_is_whole(board: HostBoard, upload: Upload) -> bool:
-    """Whether the board, asked over the undamaged line, has exactly this file: begun with the right hash it wants no more."""
-    link = linked(board)
-    answer = link.ask(Ask.BEGIN, upload.order, deadline_s=OPEN_S)
-    whole = int.from_bytes(answer.payload, "little") == len(upload.content)
-    return whole and link.ask(Ask.COMMIT, deadline_s=OPEN_S).status is Status.OK
 
 
 def test_boot_noise_is_never_an_answer(board: HostBoard) -> None:
