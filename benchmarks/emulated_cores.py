@@ -13,26 +13,24 @@ from time import sleep
 import numpy as np
 
 from benchmarks.result import write
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.protocols import BlockRequest, RunOptions
 from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.records import unpack_samples_ns
 from tests.firmware.engine_size import engine_size
 from tests.firmware.tflm import Case, answers
+from tests.real_models import MODELS, SHAPES
 
 COMMAND = "python -m benchmarks.emulated_cores"
-MODELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "models"
-SHAPES = {"kws_ref_model.tflite": (1, 49, 10, 1), "ad01_int8.tflite": (1, 640)}
 INPUTS = 3
 LONGEST_DELAY_S = 0.05
-REPEATED = ("mps2-an386", "ad01_int8.tflite", 3, 12)  # machine, model, boots, blocks of three runs, each after a reset
+REPEATED = ("mps2-an386", "ad01_int8", 3, 12)  # machine, model, boots, blocks of three runs, each after a reset
 NS = 1e9
 
 
-def core(machine: str, name: str, rows: list[np.ndarray], expected: list[bytes]) -> dict[str, object]:
+def core(machine: str, path: Path, rows: list[np.ndarray], expected: list[bytes]) -> dict[str, object]:
     """Answer all rows on one core; figures of its ticks."""
-    path = MODELS / name
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with closing(McuBoard(machine, QemuTransport(machine, machine), emulated=True)) as board:
         board.open()
@@ -58,7 +56,7 @@ def core(machine: str, name: str, rows: list[np.ndarray], expected: list[bytes])
 
 def repeated(machine: str, name: str, boots: int, resets: int) -> dict[str, float]:
     """Time one model again and again, each time after a random wait, in several boots and after many resets."""
-    path, source, ticks, runs = MODELS / name, random.Random(1), set[int](), 0
+    path, source, ticks, runs = MODELS / f"{name}.tflite", random.Random(1), set[int](), 0
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     for _ in range(boots):
         with closing(McuBoard(machine, QemuTransport(machine, machine), emulated=True)) as board:
@@ -76,15 +74,16 @@ def main() -> None:
     """Measure and write; `quick` as an argument takes one core and one model and writes nothing."""
     quick = "quick" in sys.argv
     source = np.random.default_rng(1)
-    machines = [port for port in firmware_build.PORTS if port.startswith("mps")][: 1 if quick else None]
+    machines = EMULATED[: 1 if quick else None]
     figures: dict[str, object] = {}
     for name, shape in list(SHAPES.items())[: 1 if quick else None]:
+        path = MODELS / f"{name}.tflite"
         rows = [source.integers(-128, 128, size=shape, dtype=np.int8) for _ in range(INPUTS)]
-        (found,) = answers([Case(model=(MODELS / name).read_bytes(), rows=tuple((row,) for row in rows))])
+        (found,) = answers([Case(model=path.read_bytes(), rows=tuple((row,) for row in rows))])
         assert found is not None
         expected = [outputs[0] for outputs in found]
-        figures[name] = {machine: core(machine, name, rows, expected) for machine in machines}
-        print(name, figures[name], flush=True)
+        figures[path.name] = {machine: core(machine, path, rows, expected) for machine in machines}
+        print(path.name, figures[path.name], flush=True)
     if not quick:
         figures["repeated"] = repeated(*REPEATED)
         with tempfile.TemporaryDirectory(prefix="edgepipe-engine-") as folder:

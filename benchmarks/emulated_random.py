@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.result import write
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mcu import McuBoard
+from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.protocols import RunOptions
 from edgepipe.devices.transports.qemu import QemuTransport
 from tests.firmware import tflm
@@ -52,7 +52,7 @@ def main() -> int:
     asked = [tflm.Case(model=model, rows=rows) for model, rows in models]
     found = [(case, answer) for case, answer in zip(asked, tflm.answers(asked), strict=True) if answer is not None]
     cases, expected = [case for case, _ in found], [answer for _, answer in found]
-    machines = [given.machine] if given.machine else [port for port in firmware_build.PORTS if port.startswith("mps")]
+    machines = [given.machine] if given.machine else EMULATED
     figures: dict[str, object] = {"operators": len(MAKERS) - 2, "refused by TFLite Micro": len(asked) - len(cases)}
     differ = 0
     with tempfile.TemporaryDirectory(prefix="edgepipe-random-") as folder:

@@ -16,9 +16,8 @@ from benchmarks.result import write
 from tests.firmware import tflm
 from tests.firmware.host_engine import STRICT, HostEngine, Refusal, build
 from tests.firmware.random_models import MAKERS, random_model
+from tests.real_models import MODELS, SHAPES
 
-MODELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "models"
-REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 BATCH = 200
 BUILDS: dict[str, tuple[str, ...]] = {"plain C": (), "pairs of 16 bits": ("-DENGINE_PAIRS",)}
 
@@ -26,7 +25,7 @@ BUILDS: dict[str, tuple[str, ...]] = {"plain C": (), "pairs of 16 bits": ("-DENG
 def real_cases(rows: int) -> Iterator[tuple[str, tflm.Case]]:
     """Yield the real models that are there, with inputs half flat and half bell-shaped."""
     random = np.random.default_rng(2026)
-    for name, shape in REAL.items():
+    for name, shape in SHAPES.items():
         path = MODELS / f"{name}.tflite"
         if path.exists():
             flat = [random.integers(-128, 128, shape, np.int8) for _ in range(rows // 2)]

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import write
-from edgepipe.devices.firmware_build import PORTS
+from edgepipe.devices.firmware_build import EMULATED
 from tests.firmware import tflm
 from tests.firmware.bare_board import Kind, run
 from tests.firmware.random_models import MAKERS, random_model
 from tests.firmware.standalone_library import Standalone
+from tests.real_models import MODELS, SHAPES
 
-MODELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "models"
-REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 MACHINE = "mps2-an386"
 ROWS = 5
 SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")  # a finding ends the process
@@ -27,7 +26,7 @@ SANITIZED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")  # a fi
 def asked(name: str) -> tuple[bytes, list[np.ndarray], list[bytes]]:
     """Return a real model, inputs for it and what TFLite Micro answers."""
     random, model = np.random.default_rng(2026), (MODELS / f"{name}.tflite").read_bytes()
-    rows = [random.integers(-128, 128, REAL[name], np.int8) for _ in range(ROWS)]
+    rows = [random.integers(-128, 128, SHAPES[name], np.int8) for _ in range(ROWS)]
     (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
     assert expected is not None
     return model, rows, [output for (output,) in expected]
@@ -52,11 +51,7 @@ def on_a_board(name: str, folder: Path) -> dict[str, object]:
 def on_every_core(name: str, folder: Path) -> dict[str, dict[str, object]]:
     """Return the ticks of standalone C on each emulated core, and how many answers are not TFLite Micro's."""
     model, rows, wanted = asked(name)
-    told = {
-        machine: run(Kind.STANDALONE, model, rows, len(wanted[0]), folder / machine / name, machine)
-        for machine in PORTS
-        if machine.startswith("mps")
-    }
+    told = {machine: run(Kind.STANDALONE, model, rows, len(wanted[0]), folder / machine / name, machine) for machine in EMULATED}
     return {
         machine: {
             "ticks": one.ticks,
@@ -91,8 +86,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10, help="random models of each operator")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edgepipe-standalone-") as place:
-        boards = {name: on_a_board(name, Path(place)) for name in REAL}
-        cores = {name: on_every_core(name, Path(place)) for name in REAL}
+        boards = {name: on_a_board(name, Path(place)) for name in SHAPES}
+        cores = {name: on_every_core(name, Path(place)) for name in SHAPES}
         counted = at_random(given.seeds, Path(place))
     figures = {MACHINE: boards, "every core": cores, "random models, under UBSan": dict(counted)}
     write("standalone_c", f"python -m benchmarks.standalone_c --seeds {given.seeds}", figures)

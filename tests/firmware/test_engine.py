@@ -14,15 +14,13 @@ from tests.firmware.graph import Graph
 from tests.firmware.host_engine import SOURCES, STRICT, HostEngine, Refusal, build, compiler
 from tests.firmware.random_filters import convolution
 from tests.firmware.random_models import MAKERS, random_model, softmax
+from tests.real_models import SHAPES, real_model
 
-MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
-REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 BAD_MODEL, UNKNOWN_OPERATOR, UNKNOWN_VERSION, UNSUPPORTED, ARENA_TOO_SMALL = 1, 2, 3, 4, 5
 SEEDS = (0, 1, 2, 3, 188)  # 188: a HARD_SWISH with a tie that factors in single precision get wrong
 MORE_SEEDS = {"CONV_2D": range(4, 40), "DEPTHWISE_CONV_2D": range(4, 24)}  # windows, groups and rests are many
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler: apt-get install gcc")
-needs_models = pytest.mark.skipif(not MODELS.exists(), reason="needs ../shared/data/models beside the checkout")
 
 
 @pytest.fixture(scope="module", params=[(), ("-DENGINE_PAIRS",)], ids=["plain", "in pairs"])
@@ -36,16 +34,15 @@ def seeds(name: str) -> tuple[int, ...]:
 
 
 def real(name: str) -> bytes:
-    return (MODELS / f"{name}.tflite").read_bytes()
+    return real_model(name).read_bytes()
 
 
-@needs_models
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_real_model_is_answered_as_by_tflite_micro_bit_for_bit(engine: HostEngine, name: str) -> None:
     pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
     random = np.random.default_rng(7)
-    flat = [(random.integers(-128, 128, REAL[name], np.int8),) for _ in range(20)]
-    bell = [(np.clip(random.normal(0, 30, REAL[name]), -128, 127).astype(np.int8),) for _ in range(20)]
+    flat = [(random.integers(-128, 128, SHAPES[name], np.int8),) for _ in range(20)]
+    bell = [(np.clip(random.normal(0, 30, SHAPES[name]), -128, 127).astype(np.int8),) for _ in range(20)]
     case = tflm.Case(model=real(name), rows=(*flat, *bell))
     (expected,) = tflm.answers([case])
     loaded = engine.load(case.model)
@@ -55,7 +52,6 @@ def test_a_real_model_is_answered_as_by_tflite_micro_bit_for_bit(engine: HostEng
     loaded.check(case.model)
 
 
-@needs_models
 @pytest.mark.parametrize(("name", "most"), [("kws_ref_model", 22_916), ("ad01_int8", 2_676)])
 def test_the_smallest_arena_is_enough_and_one_byte_less_is_refused(engine: HostEngine, name: str, most: int) -> None:
     used = engine.load(real(name)).arena_used
@@ -66,7 +62,6 @@ def test_the_smallest_arena_is_enough_and_one_byte_less_is_refused(engine: HostE
     assert (caught.value.status, caught.value.needed_bytes) == (ARENA_TOO_SMALL, used)
 
 
-@needs_models
 def test_ticks_are_told_for_each_operator_in_order(engine: HostEngine) -> None:
     loaded = engine.load(real("kws_ref_model"), ticks=True)
     loaded.answer([np.zeros(490, np.int8)])
@@ -156,7 +151,6 @@ def test_a_model_that_writes_where_it_must_not_is_refused(engine: HostEngine, te
     assert caught.value.status == BAD_MODEL
 
 
-@needs_models
 def test_a_cut_model_is_refused_at_every_length(engine: HostEngine) -> None:
     model = real("kws_ref_model")
     for length in (*range(64), *range(64, len(model) - 4, 997)):

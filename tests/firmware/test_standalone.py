@@ -16,27 +16,24 @@ from tests.firmware import tflm
 from tests.firmware.bare_board import Kind, run
 from tests.firmware.random_models import MAKERS, random_model
 from tests.firmware.standalone_library import NAME, STRICT, Standalone, write
+from tests.real_models import SHAPES, real_model
 
-MODELS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models"
-REAL = {"kws_ref_model": (1, 49, 10, 1), "ad01_int8": (1, 640)}
 CORTEX = {core: ("arm-none-eabi-gcc", "-mthumb", f"-mcpu=cortex-{core}") for core in ("m0", "m4", "m55")}
 COMPILERS = {"gcc": ("gcc",), "clang": ("clang",), **CORTEX}
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler: apt-get install gcc")
-needs_models = pytest.mark.skipif(not MODELS.exists(), reason="needs ../shared/data/models beside the checkout")
 
 
 def real(name: str) -> bytes:
-    return (MODELS / f"{name}.tflite").read_bytes()
+    return real_model(name).read_bytes()
 
 
-@needs_models
 @pytest.mark.parametrize("flags", [("-O2",), ("-O2", "-DENGINE_PAIRS")], ids=["plain", "in pairs"])
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_real_model_answers_as_tflite_micro_bit_for_bit(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("tflite_micro", reason="pip install 'edgepipe[micro]' (x86-64 Linux only)")
     random = np.random.default_rng(11)
-    rows = tuple((np.clip(random.normal(0, 40, REAL[name]), -128, 127).astype(np.int8),) for _ in range(20))
+    rows = tuple((np.clip(random.normal(0, 40, SHAPES[name]), -128, 127).astype(np.int8),) for _ in range(20))
     case = tflm.Case(model=real(name), rows=rows)
     (expected,) = tflm.answers([case])
     assert expected is not None
@@ -65,7 +62,6 @@ def test_random_models_answer_as_tflite_micro_bit_for_bit(
     assert [alone.answer(row, [len(output) for output in answers[0]]) for row in rows] == answers
 
 
-@needs_models
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_c99_compilers_take_it_without_a_warning(compiler: str, tmp_path: Path) -> None:
     command = COMPILERS[compiler]
@@ -78,7 +74,6 @@ def test_c99_compilers_take_it_without_a_warning(compiler: str, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
 
 
-@needs_models
 def test_its_header_and_quantize_input_are_for_c_and_cpp(tmp_path: Path) -> None:
     write(real("kws_ref_model"), tmp_path / "net")
     program = (
@@ -91,7 +86,6 @@ def test_its_header_and_quantize_input_are_for_c_and_cpp(tmp_path: Path) -> None
             subprocess.run([*compiler, *STRICT[1:], "-fsyntax-only", str(path)], check=True, capture_output=True)
 
 
-@needs_models
 def test_names_of_layers_that_would_be_code_are_not(tmp_path: Path) -> None:
     tree = schema.ModelT.InitFromPackedBuf(real("ad01_int8"))
     for number, tensor in enumerate(tree.subgraphs[0].tensors):
@@ -102,7 +96,6 @@ def test_names_of_layers_that_would_be_code_are_not(tmp_path: Path) -> None:
     subprocess.run(["gcc", *STRICT, "-fsyntax-only", *map(str, sources)], check=True, capture_output=True)
 
 
-@needs_models
 def test_nothing_of_loading_and_no_other_operator_is_in_it(tmp_path: Path) -> None:
     sources = write(real("ad01_int8"), tmp_path / "net")
     text = "\n".join(
@@ -114,8 +107,7 @@ def test_nothing_of_loading_and_no_other_operator_is_in_it(tmp_path: Path) -> No
     assert len(re.findall(r"run_FULLY_CONNECTED\(&step_\d+\);", text)) == 10
 
 
-@needs_models
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", SHAPES)
 def test_on_a_cortex_m4_it_answers_alike_with_less_flash_less_memory_and_no_more_ticks_than_the_interpreter(
     name: str, tmp_path: Path
 ) -> None:
@@ -124,7 +116,7 @@ def test_on_a_cortex_m4_it_answers_alike_with_less_flash_less_memory_and_no_more
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}: make system")
     random = np.random.default_rng(5)
-    rows = [random.integers(-128, 128, REAL[name], np.int8) for _ in range(2)]
+    rows = [random.integers(-128, 128, SHAPES[name], np.int8) for _ in range(2)]
     model = real(name)
     (expected,) = tflm.answers([tflm.Case(model=model, rows=tuple((row,) for row in rows))])
     assert expected is not None
