@@ -18,7 +18,7 @@ from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Span, Stamp
 from edgepipe.devices.work import Stretch, StretchKind, Work, Workable, WorkRequest
 from edgepipe.energy import Energy, SyncClass
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, ModelRejected, UsageError
+from edgepipe.errors import InfrastructureError, Interrupted, ModelRejected, UsageError
 
 UNREAL = frozenset({"simulated", "replay"})  # what may be held against a board that draws no power
 
@@ -53,18 +53,22 @@ class Metering:
     def measure(self, board: Workable, sha256: str, request: WorkRequest, trace: Path) -> Energy:
         """Have the board run the pushed model in long loops, and return what one inference took; the trace is kept at `trace`.
 
-        What goes wrong with meter, board or model is the reason of an energy without a figure. Raises UsageError, Interrupted.
+        What goes wrong with meter, board or model is the reason of an energy without a figure, and so is a stop: what was measured
+        before stays. A meter that fails ends the loops, and the board is to be closed. Raises UsageError.
         """
         if self._facts is None:
             return self._none(self._failure)
-        recorder = Recorder(self._meter, self._facts, trace, started_utc=datetime.now(UTC).isoformat(timespec="seconds"))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        recorder = Recorder(self._meter, self._facts, trace, started_utc=now, failed=board.stop)
         try:
             with recorder:
                 work = board.work(sha256, replace(request, marker_gpio=self._entry.marker_gpio))
-        except (ModelRejected, DeviceUnreachable, InfrastructureError) as exc:
+        except Interrupted:
+            return self._cut_short(recorder)
+        except (ModelRejected, InfrastructureError) as exc:
             return self._none(str(exc))
         if recorder.failure is not None:
-            return replace(self._none(f"its power meter: {recorder.failure}"), counters=recorder.counters)
+            return self._cut_short(recorder)
         marked = work.marked and self._facts.has_marker
         settings = self._settings if self._settings.meter in UNREAL else believable(self._settings, board.identify().cpu)
         energy = energy_of(
@@ -78,6 +82,10 @@ class Metering:
             calibrated_utc=self._meter.calibrated_utc,
         )
         return replace(energy, simulated=energy.simulated or self._settings.meter in UNREAL)
+
+    def _cut_short(self, recorder: Recorder) -> Energy:
+        why = f"its power meter: {recorder.failure}" if recorder.failure else "it was stopped before its loops were over"
+        return replace(self._none(why), counters=recorder.counters)
 
     def _none(self, reason: str) -> Energy:
         facts = self._facts

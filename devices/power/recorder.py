@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,14 +25,24 @@ STOP_S = 10.0
 class Recorder:
     """Reads an opened meter for the length of a `with`; one that fails is told by `failure`, and what came before stays.
 
+    `failed` is called then, in the recorder's thread, so that nobody works on for a meter that sees nothing.
+
     1. Entering makes the file, raising StorageError, and starts reading.
     2. `trace()` may be read at any time; it is half a second behind.
     3. Leaving waits for the samples until then, which some meters send a little late, but no longer than LATE_S, and writes the
        file's end. The meter is the caller's to close, afterwards.
     """
 
-    def __init__(self, meter: PowerMeter, facts: MeterFacts, path: Path, *, started_utc: str) -> None:
-        self._meter, self._facts, self.path = meter, facts, path
+    def __init__(
+        self,
+        meter: PowerMeter,
+        facts: MeterFacts,
+        path: Path,
+        *,
+        started_utc: str,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._meter, self._facts, self.path, self._failed = meter, facts, path, failed
         self._started_utc = started_utc
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="power", daemon=True)
@@ -71,6 +82,7 @@ class Recorder:
             self._writer.finish(self._flush())
         except InfrastructureError as exc:
             self.failure = exc
+            self._failed()
             if not isinstance(exc, StorageError):  # whose half a block must stay the last thing in the file
                 self._end_early()
         finally:

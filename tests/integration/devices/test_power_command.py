@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from commandline import Command
@@ -42,14 +43,14 @@ SHA256 = hashlib.sha256(MODEL).hexdigest()
 SHORT = WorkRequest(windows=5, window_s=0.4, least_inferences=2, idle_s=0.4)
 
 
-def measured(entry: DeviceEntry, farm: Inventory, folder: Path) -> Energy:
+def measured(entry: DeviceEntry, farm: Inventory, folder: Path, request: WorkRequest = SHORT) -> Energy:
     """Have a board work under its meter, in windows that are long enough for a test."""
     board = connect_workable(entry)
     with Metering(entry, farm.devices, rules=Rules(window_s=0.3, inferences=2, idle_s=0.3)) as meter:
         try:
             board.open()
             board.push(folder / "model.tflite", SHA256)
-            return meter.measure(board, SHA256, SHORT, folder / "sim.trace")
+            return meter.measure(board, SHA256, request, folder / "sim.trace")
         finally:
             board.close()
 
@@ -140,10 +141,24 @@ def test_a_meter_that_fails_half_way_is_told_with_what_came_before(boards: Path,
     assert edgepipe("power", "record", "sim", "--to", str(tmp_path / "nowhere.trace"), "--seconds", "1").code == 0
     farm = read_inventory(boards)
     entry = replace(farm.devices["dead"], power=Replay(file=str(tmp_path / "nowhere.trace")))
-    energy = measured(entry, farm, tmp_path)
+    began, long = monotonic(), replace(SHORT, window_s=30.0)
+    energy = measured(entry, farm, tmp_path, long)
+    assert monotonic() - began < long.window_s  # nobody works on for a meter that sees nothing
     assert energy.energy_uj is None
     assert energy.reason.startswith("its power meter: ") and "has come to its end" in energy.reason
     assert energy.counters.samples > 100
+
+
+def test_a_measurement_that_is_stopped_keeps_what_was_measured_before(boards: Path, tmp_path: Path) -> None:
+    farm = read_inventory(boards)
+    board = connect_workable(farm.devices["sim"])
+    with Metering(farm.devices["sim"], farm.devices) as meter:
+        board.open()
+        board.push(tmp_path / "model.tflite", SHA256)
+        board.stop()
+        energy = meter.measure(board, SHA256, SHORT, tmp_path / "sim.trace")
+        board.close()
+    assert (energy.energy_uj, energy.reason) == (None, "it was stopped before its loops were over")
 
 
 def test_an_emulated_board_has_no_power_to_measure(boards: Path) -> None:
