@@ -28,6 +28,15 @@ def select(inventory: Inventory, selector: str) -> tuple[DeviceEntry, ...]:
     return tuple(entry for entry in devices.values() if any(_means(term, entry) for term in terms))
 
 
+def select_one(inventory: Inventory, selector: str) -> DeviceEntry:
+    """Return the one board that `selector` means. Raises UsageError where it means none, or several."""
+    entries = select(inventory, selector)
+    if len(entries) > 1:
+        names = [entry.name for entry in entries]
+        raise UsageError(f'"{selector}" means {len(entries)} devices', problems=names, todo="Name one.")
+    return entries[0]
+
+
 def _means(term: str, entry: DeviceEntry) -> bool:
     return all(_fits(part.strip(), entry) for part in term.split("+"))
 

@@ -16,7 +16,7 @@ from edgepipe.devices.connect import connect_deployable
 from edgepipe.devices.deployments import DEADLINE_S, PLAIN, Deployed, Order, Standing, State
 from edgepipe.devices.inventory import DeviceEntry, QemuLink, load_inventory
 from edgepipe.devices.protocols import Deployable, RunOptions
-from edgepipe.devices.selector import select
+from edgepipe.devices.selector import select, select_one
 from edgepipe.devices.signing import signed_version, trusted_keys
 from edgepipe.errors import (
     EdgepipeError,
@@ -255,20 +255,13 @@ def standing(device: str, *, inventory: Path | None = None) -> dict[str, Standin
 
 def confirm(device: str, *, inventory: Path | None = None) -> Standing:
     """Keep the model that is on trial on the one board that `device` means; returns how the board stands then."""
-    with _opened(_only(device, inventory)) as board:
+    with _opened(select_one(load_inventory(inventory), device)) as board:
         board.confirm()
         return board.standing()
 
 
 def rollback(device: str, *, inventory: Path | None = None, reason: str = "asked for") -> Standing:
     """Go back on the one board that `device` means; returns how it stands then. Raises UsageError where there is no way back."""
-    with _opened(_only(device, inventory)) as board:
+    with _opened(select_one(load_inventory(inventory), device)) as board:
         board.rollback(reason)
         return board.standing()
-
-
-def _only(device: str, inventory: Path | None) -> DeviceEntry:
-    entries = select(load_inventory(inventory), device)
-    if len(entries) > 1:
-        raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
-    return entries[0]

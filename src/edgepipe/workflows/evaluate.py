@@ -8,12 +8,12 @@ from pathlib import Path
 
 from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.protocols import RunOptions
-from edgepipe.devices.selector import select
+from edgepipe.devices.selector import select, select_one
 from edgepipe.devices.session import failed, now, run_record
 from edgepipe.devices.stopping import Stop
 from edgepipe.devices.streaming import Answered, Questions, Stream
 from edgepipe.devices.validity import Judgement
-from edgepipe.errors import InfrastructureError, ModelRejected, UsageError
+from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.events import Emit, Note
 from edgepipe.facts import ModelFacts
 from edgepipe.pipeline import data, scoring
@@ -41,11 +41,8 @@ def evaluate(
     Raises UsageError (DataError, UnsupportedModel, ModelFileError, InventoryError) before the board is touched; ModelRejected;
     InfrastructureError.
     """
-    entries = select(load_inventory(inventory), device)
-    exam = _Exam(model, dataset, options, entries, emit)
-    if len(entries) > 1:
-        raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
-    return exam.sit(entries[0], Stop())
+    entry = select_one(load_inventory(inventory), device)
+    return _Exam(model, dataset, options, (entry,), emit).sit(entry, Stop())
 
 
 def evaluate_all(

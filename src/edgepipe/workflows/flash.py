@@ -8,8 +8,7 @@ from edgepipe.devices.flashing.plan import FlashPlan
 from edgepipe.devices.flashing.plan import plan as plan_of
 from edgepipe.devices.flashing.write import Flashed, write
 from edgepipe.devices.inventory import load_inventory
-from edgepipe.devices.selector import select
-from edgepipe.errors import UsageError
+from edgepipe.devices.selector import select_one
 from edgepipe.events import Emit, silent, step
 
 
@@ -20,11 +19,9 @@ def plan(
 
     No board is touched. Raises UsageError, InventoryError, and InfrastructureError where the firmware cannot be built.
     """
-    entries = select(load_inventory(inventory), device)
-    if len(entries) > 1:
-        raise UsageError(f'"{device}" means {len(entries)} devices', problems=[entry.name for entry in entries], todo="Name one.")
-    with step(emit, f"prepare the firmware for {entries[0].name}"):
-        return plan_of(entries[0], file, tflm=tflm)
+    entry = select_one(load_inventory(inventory), device)
+    with step(emit, f"prepare the firmware for {entry.name}"):
+        return plan_of(entry, file, tflm=tflm)
 
 
 def flash(planned: FlashPlan, *, emit: Emit = silent) -> Flashed:

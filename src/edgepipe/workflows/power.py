@@ -18,7 +18,7 @@ from edgepipe.devices.power.faults import Faults
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings, PowerMeter, Samples
 from edgepipe.devices.power.plausible import beyond
 from edgepipe.devices.power.recorder import Recorder
-from edgepipe.devices.selector import select
+from edgepipe.devices.selector import select_one
 from edgepipe.devices.work import WorkRequest
 from edgepipe.energy import TraceCounters
 from edgepipe.errors import DataError, InfrastructureError, StorageError, UsageError
@@ -83,10 +83,8 @@ def opened(device: str, inventory: Path | None) -> Iterator[tuple[DeviceEntry, C
 
 def _meter(device: str, inventory: Path | None) -> tuple[DeviceEntry, PowerMeter]:
     farm = load_inventory(inventory)
-    entries = select(farm, device)
-    if len(entries) != 1:
-        raise UsageError(f'"{device}" means {len(entries)} boards', problems=[entry.name for entry in entries], todo="Name one.")
-    return entries[0], connect_meter(entries[0], farm.devices)
+    entry = select_one(farm, device)
+    return entry, connect_meter(entry, farm.devices)
 
 
 def readings(

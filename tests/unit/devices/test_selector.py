@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, Inventory, LocalLink, QemuLink
-from edgepipe.devices.selector import select
+from edgepipe.devices.selector import select, select_one
 from edgepipe.errors import UsageError
 
 FARM = Inventory(
@@ -63,3 +63,10 @@ def test_a_kind_is_that_of_the_board_or_of_its_transport() -> None:
     assert [entry.name for entry in select(farm, "kind=mcu")] == ["m4"]
     assert [entry.name for entry in select(farm, "kind=qemu")] == ["m4"]
     assert [entry.name for entry in select(farm, "kind=local")] == ["pi"]
+
+
+def test_one_board_is_one_and_several_are_refused_by_name() -> None:
+    assert select_one(FARM, "pi5").name == "pi5"
+    with pytest.raises(UsageError, match='"lab=a" means 2 devices') as refused:
+        select_one(FARM, "lab=a")
+    assert refused.value.problems == ("pi4-a", "pi5")
