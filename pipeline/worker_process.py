@@ -16,6 +16,7 @@ from typing import Any
 from edgepipe.errors import EdgepipeError, StorageError, UnsupportedModel
 from edgepipe.events import Emit, Event, to_json
 from edgepipe.pipeline.describe import convert_int8, describe
+from edgepipe.places import way_out
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -58,7 +59,8 @@ def _answer(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     except EdgepipeError as exc:
         return _error(exc)
     except OSError as exc:
-        return _error(StorageError(f"the system refused while working: {exc}"))
+        todo = way_out(Path(str(exc.filename)), exc.errno) if exc.filename else ""
+        return _error(StorageError(f"the system refused while working: {exc}", todo=todo))
     except MemoryError:
         return _error(StorageError("not enough memory for this step", todo="Raise --memory, or make train.batch_size smaller."))
     except Exception as exc:  # noqa: BLE001  the process boundary: TensorFlow raises whatever it likes over a model

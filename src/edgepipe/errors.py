@@ -171,9 +171,7 @@ class StorageError(InfrastructureError):
     """A file could not be written: disk full, no permission."""
 
     slug = "storage"
-    hint = (
-        "Free some space, or choose another place: EDGEPIPE_RESULTS here, EDGEPIPE_HOME on a board. Nothing half-written was left."
-    )
+    hint = "Free some space, or choose another place: EDGEPIPE_HOME says where on a board. Nothing half-written was left."
 
 
 class DeviceUnreachable(InfrastructureError):

@@ -24,20 +24,32 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "edgepipe"
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CAUSES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EACCES: "no permission to write there",
+    errno.EROFS: "the file system is read-only",
+}
+
+
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into a StorageError that says what to do."""
+def storage_errors(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
+    """Turn an OSError while writing `path` into a StorageError that says what to do, and how much it takes where that is known."""
     try:
         yield
     except OSError as exc:
-        causes = {
-            errno.ENOSPC: "the disk is full",
-            errno.EDQUOT: "the quota is used up",
-            errno.EACCES: "no permission to write there",
-            errno.EROFS: "the file system is read-only",
-        }
-        cause = causes.get(exc.errno or 0, exc.strerror or str(exc))
-        raise StorageError(f"could not write {path}: {cause}", cause=cause) from exc
+        cause = CAUSES.get(exc.errno or 0, exc.strerror or str(exc))
+        needed = f", and {needed_bytes:,} bytes are needed" if exc.errno in FULL and needed_bytes is not None else ""
+        raise StorageError(f"could not write {path}: {cause}{needed}", cause=cause, todo=way_out(path, exc.errno)) from exc
+
+
+def way_out(path: Path, number: int | None) -> str:
+    """Return what to do where the system refused `path` with this error number: what says that such files go elsewhere."""
+    chosen_by = {cache_dir(): " with XDG_CACHE_HOME", results_dir(): " with EDGEPIPE_RESULTS"}
+    place = path.absolute()
+    how = next((how for folder, how in chosen_by.items() if folder.absolute() in (place, *place.parents)), "")
+    return f"{'Free some space, or choose' if number in FULL else 'Choose'} another place{how}. Nothing half-written was left."
 
 
 @contextmanager

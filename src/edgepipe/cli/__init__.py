@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -92,10 +93,19 @@ def _run(arguments: Sequence[str]) -> int:
         _to_nowhere(sys.stdout)
         return 0
     except OSError as exc:
-        kind = UsageError if exc.errno in WRONG_PATHS else StorageError
-        return _report(kind(f"the system refused: {exc}"), arguments)
+        return _report(_refused(exc), arguments)
     except Exception as exc:  # noqa: BLE001  the process boundary: a bug must not look like a regression
         return _report(InternalError(f"internal error: {type(exc).__name__}: {exc}", cause=_log_traceback()), arguments)
+
+
+def _refused(exc: OSError) -> EdgepipeError:
+    """Return what is said where the system refused something that nobody had foreseen."""
+    from edgepipe.places import way_out
+
+    what = f"the system refused: {exc}"
+    if exc.errno in WRONG_PATHS:
+        return UsageError(what, todo="Check the path.")
+    return StorageError(what, todo=way_out(Path(str(exc.filename)), exc.errno) if exc.filename else "")
 
 
 def _report(exc: EdgepipeError, arguments: Sequence[str]) -> int:

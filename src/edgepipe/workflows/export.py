@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from edgepipe.pipeline.export.micro_arrays import identifier, model_header, mode
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
-from edgepipe.places import storage_errors, write_whole
+from edgepipe.places import storage_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +64,35 @@ def _arena(model: Path, emit: Emit) -> Arena | None:
 def write_sources(to: Path, sources: Mapping[str, str]) -> tuple[Path, ...]:
     """Write all files aside, then rename each into place below `to`: a full disk is met before anything is replaced.
 
-    Raises StorageError.
+    Raises StorageError; of what it made, no folder is then left.
     """
-    with storage_errors(to):
-        to.mkdir(parents=True, exist_ok=True)
+    content = {name: text.encode() for name, text in sources.items()}
+    with storage_errors(to, needed_bytes=sum(map(len, content.values()))), _folders(to, content):
         aside = Path(tempfile.mkdtemp(prefix=".export-", dir=to))
         try:
-            for name, text in sources.items():
-                write_whole(aside / name, text)
-                (to / name).parent.mkdir(parents=True, exist_ok=True)
-            for name in sources:
-                (aside / name).replace(to / name)
+            for number, data in enumerate(content.values()):
+                with (aside / str(number)).open("wb") as part:
+                    part.write(data)
+                    part.flush()
+                    os.fsync(part.fileno())
+            for number, name in enumerate(content):
+                (aside / str(number)).replace(to / name)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return tuple(to / name for name in sources)
+    return tuple(to / name for name in content)
+
+
+@contextmanager
+def _folders(to: Path, names: Iterable[str]) -> Iterator[None]:
+    """Make the folder and those below it that files of these names stand in; on failure take away what was made."""
+    made: list[Path] = []
+    try:
+        for folder in (to, *((to / name).parent for name in names)):
+            made += reversed([each for each in (folder, *folder.parents) if not each.exists()])
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):  # somebody else's file is in it
+                folder.rmdir()
+        raise
