@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +23,7 @@ COMMON_FOLDERS = ("frame", "core", "text", "engine")
 ENERGY_MODE, ENERGY_BAUD = ("-DEDGEPIPE_ENERGY_MODE",), 9600
 CORTEX_M = ("-mthumb", "-ffunction-sections", "-fdata-sections", "-nostartfiles", "--specs=nosys.specs", "-Wl,--gc-sections")
 COMPILE_S = 300.0
+FULL_DISK = os.strerror(errno.ENOSPC)  # as compilers and linkers say it
 
 
 class PortStatus(StrEnum):
@@ -261,6 +264,13 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
                     f"{port.compiler} was not done with the firmware for {port.name} after {COMPILE_S:g} s",
                     cause="the machine is very busy",
                 ) from exc
+            if ran.returncode and FULL_DISK in ran.stderr:
+                raise OSError(errno.ENOSPC, FULL_DISK)
             if ran.returncode:
-                raise InfrastructureError(f"the firmware for {port.name} could not be built", problems=ran.stderr.splitlines()[:10])
+                raise InfrastructureError(
+                    f"the firmware for {port.name} could not be built",
+                    problems=ran.stderr.splitlines()[:10],
+                    cause=f"{port.compiler} is of another kind than edgepipe was tried with, or a part of it is not installed",
+                    todo=f"On Debian and Ubuntu: apt-get install {port.package}",
+                )
             made.replace(path)
