@@ -12,7 +12,7 @@ from time import monotonic
 from edgepipe.devices.agent.block import SETTLED, WINDOW, seeded_inputs
 from edgepipe.devices.agent.runtimes.model import Port
 from edgepipe.devices.boards.line_board import HELLO_S, LineBoard
-from edgepipe.devices.boards.mcu_talk import Loaded, McuInfo, McuTalk, Step, Tensor
+from edgepipe.devices.boards.mcu_talk import Loaded, McuInfo, McuTalk, Step, Tensor, board_id_of
 from edgepipe.devices.boards.mcu_work import Loops, work_on
 from edgepipe.devices.protocols import BlockRequest, Prediction, RunOptions
 from edgepipe.devices.transports.frame_link import FrameLink
@@ -63,7 +63,7 @@ class McuBoard(LineBoard):
         return DeviceIdentity(
             name=self._name,
             board="mcu",
-            serial=f"{info.words('serial')}-{board}",
+            serial=board_id_of(info.words("serial"), board),
             arch="arm" if info.words("cpu").startswith("cortex") else info.words("cpu"),
             cpu=info.words("cpu"),
             os=f"edgepipe firmware {info.words('build')} on {board}",

@@ -17,6 +17,11 @@ REFUSAL, PLACE, PART = struct.Struct("<BiiiI"), struct.Struct("<BI"), struct.Str
 DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}  # TensorType in the .tflite schema
 
 
+def board_id_of(serial: str, board: str) -> str:
+    """Return what tells a board from all others, as records and the inventory have it: its number, and what kind of board it is."""
+    return f"{serial}-{board}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class McuInfo:
     """What a board says of itself; `operators` are names with the last version that its engine knows."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 
 from edgepipe.devices.boards.line_board import LineTransport
-from edgepipe.devices.boards.mcu_talk import McuTalk
+from edgepipe.devices.boards.mcu_talk import McuTalk, board_id_of
 from edgepipe.devices.transports.frame_link import FrameLink
 from edgepipe.errors import DeviceUnreachable
 
@@ -24,7 +24,7 @@ class Answered:
     @property
     def board_id(self) -> str:
         """What tells this board from all others, as records have it."""
-        return f"{self.serial}-{self.board}"
+        return board_id_of(self.serial, self.board)
 
 
 @dataclass(frozen=True, kw_only=True)
