@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntFlag
 
 from edgepipe.devices.deployments import AT_RESET, Standing, State
@@ -17,7 +17,6 @@ HEAD, SLOT, STEP, VERSION = struct.Struct("<IB"), struct.Struct("<IIIQQ32s32s64s
 REASON_BYTES = 64
 NONE = 0xFF
 FORGOTTEN = "the board was reset before the model was confirmed"
-
 DAMAGED = "its copy in the flash is damaged, or the engine does not take it any more"
 
 
@@ -61,7 +60,7 @@ class Slots:
 
     capacity_bytes: int
     slots: tuple[Slot, ...]
-    running: Slot | None = field(default=None)
+    running: Slot | None
 
     @property
     def is_given_up(self) -> bool:

@@ -34,9 +34,8 @@ def run(command: Sequence[str], *, deadline_s: float, install: str, todo: str = 
         out, err = _listen(process, monotonic() + deadline_s)
         in_time = _has_ended(process)
     finally:
-        with suppress(
-            ProcessLookupError
-        ):  # whatever it started goes with it; it is not reaped yet, so that the number is still its
+        # Whatever it started goes with it; it is not reaped yet, so that the number is still its own.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
         for pipe in (process.stdout, process.stderr):
