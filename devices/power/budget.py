@@ -55,18 +55,25 @@ def median(values: Sequence[float]) -> float:
 
 
 def spread_of_median(values: Sequence[float]) -> float:
-    """Return the standard uncertainty of the median of a few values, from their own spread.
+    """Return the standard uncertainty of the median of a few values: it scatters wider than their mean by `median_factor`.
+
+    Raises ValueError for fewer than four.
+    """
+    return spread_of_mean(values) * median_factor(len(values))
+
+
+def spread_of_mean(values: Sequence[float]) -> float:
+    """Return the standard uncertainty of the mean of a few values, from their own spread. Raises ValueError for fewer than four.
 
     The standard deviation of so few values is itself a guess: their mean, in units of it, follows Student's t with n - 1 degrees of
-    freedom, whose standard deviation is sqrt((n - 1) / (n - 3)) (JCGM 101:2008, 6.4.9.4). The median of normal values scatters
-    wider than their mean by `median_factor`.
+    freedom, whose standard deviation is sqrt((n - 1) / (n - 3)) (JCGM 101:2008, 6.4.9.4).
     """
     import numpy as np
 
     count = len(values)
     if count < FEWEST_WINDOWS:
         raise ValueError(f"the spread of {count} values says nothing")
-    return float(np.std(values, ddof=1)) / sqrt(count) * median_factor(count) * sqrt((count - 1) / (count - 3))
+    return float(np.std(values, ddof=1)) / sqrt(count) * sqrt((count - 1) / (count - 3))
 
 
 @cache

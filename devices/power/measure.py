@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from edgepipe.devices.power.budget import spread_of_mean
 from edgepipe.devices.power.integral import integrate
 from edgepipe.devices.power.meter import MeterFacts
 from edgepipe.devices.power.trace import Trace
@@ -80,10 +81,8 @@ def _view(start_s: float, period_s: float, power_mw: Sequence[float]) -> TraceVi
 
 
 def _idle_power(span: Span, joules: NDArray[np.float64]) -> IdlePower:
-    """Return the mean power of equal parts, with the spread of their mean as `budget.spread_of_median` has it."""
-    import numpy as np
-
-    count = joules.size
-    watts = joules * count / span.seconds
-    uncertainty_w = float(np.std(watts, ddof=1)) / np.sqrt(count) * np.sqrt((count - 1) / (count - 3))
-    return IdlePower(watts=float(np.mean(watts)), uncertainty_w=float(uncertainty_w), middle_s=(span.start_s + span.end_s) / 2)
+    """Return the mean power of equal parts, with the uncertainty that follows from their spread."""
+    watts = joules * joules.size / span.seconds
+    return IdlePower(
+        watts=float(watts.mean()), uncertainty_w=spread_of_mean(watts.tolist()), middle_s=(span.start_s + span.end_s) / 2
+    )
