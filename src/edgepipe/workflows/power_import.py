@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgepipe.devices.power.measure import VIEW_POINTS
 from edgepipe.devices.power.mlperf import Published, read_published
 from edgepipe.devices.power.windows import MLPERF_TINY
 from edgepipe.energy import Energy, EnergyWindow, SyncClass, TraceCounters, TraceView
 from edgepipe.errors import UsageError
-
-VIEW_POINTS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
