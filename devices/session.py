@@ -125,7 +125,7 @@ def wished(entry: DeviceEntry, conditions: Conditions) -> Conditions:
 def unpinned(entry: DeviceEntry, identity: DeviceIdentity) -> str:
     """Say how to pin a microcontroller of which the inventory knows the port only; "" for every other board."""
     is_ours = isinstance(entry.transport, SerialLink) and entry.protocol == "edgepipe"
-    if not is_ours or entry.board_id is not None or identity.serial == "unknown":
+    if not is_ours or entry.board_id is not None or identity.serial == UNKNOWN:
         return ""
     return f"{entry.name} is whatever is plugged in there; board_id: {identity.serial} in the inventory makes it this board only"
 
@@ -190,7 +190,7 @@ def _unasked(options: RunOptions, device: DeviceIdentity) -> RuntimeIdentity:
     if device.board in ONE_ENGINE:
         return RuntimeIdentity(name=UNKNOWN, version=UNKNOWN, delegate="none", threads=1)
     return RuntimeIdentity(
-        name=options.runtime, version="unknown", delegate=options.delegate, threads=options.threads, affinity=options.affinity
+        name=options.runtime, version=UNKNOWN, delegate=options.delegate, threads=options.threads, affinity=options.affinity
     )
 
 

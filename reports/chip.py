@@ -109,7 +109,7 @@ def count_words(run: RunRecord) -> str:
 
 
 def room_words(room: Room) -> str:
-    """'RAM: arena 20,536 of 262,144 bytes, 8 % (TFLite Micro on this machine 24,272)'."""
+    """'RAM: arena 20,536 of 262,144 bytes, 8 % (TFLite Micro on the host: 24,272)'."""
     host = "" if room.host_bytes is None else f" (TFLite Micro on the host: {words.whole(room.host_bytes)})"
     used = f"{words.whole(room.used_bytes)} of {words.whole(room.room_bytes)} bytes"
     return f"{room.name} {used}, {words.percent(room.share, 0)}{host}"

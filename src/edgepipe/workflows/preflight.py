@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from edgepipe.devices.engine_plan import plan_of
 from edgepipe.devices.inventory import DeviceEntry
+from edgepipe.devices.session import Fits
 from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.facts import GraphFacts
 from edgepipe.pipeline.inspect.activations import most_live_bytes
@@ -20,7 +20,7 @@ from edgepipe.workflows.engine_plan import stopped_at
 BUILT_IN_ENGINE = "edgepipe-int8"
 
 
-def fits(model: Path, facts: GraphFacts, entry: DeviceEntry) -> Callable[[Capabilities], None]:
+def fits(model: Path, facts: GraphFacts, entry: DeviceEntry) -> Fits:
     """Return what holds the model in a file against what a board says that it offers, as `check_fit` does; no slot is needed."""
 
     def check(offered: Capabilities) -> None:
