@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.result import write
-from benchmarks.synthetic_traces import MARKER_FAULTS, Fault, draw, kinds
+from benchmarks.synthetic_traces import KINDS, MARKER_FAULTS, Fault, Sync, draw, kinds
 from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.trace import HeldTrace
 
@@ -37,7 +37,7 @@ class Outcome:
     reason: str
 
 
-def outcome(seed: int, sync: str, kind: str, fault: Fault | None = None) -> Outcome:
+def outcome(seed: int, sync: Sync, kind: str, fault: Fault | None = None) -> Outcome:
     """Return how far the energy of one trace is from the truth."""
     drawn = draw(seed, sync, kind, fault)
     energy = energy_of(drawn.facts, HeldTrace(drawn.pieces), drawn.stamps, drawn.idle, marked=sync == "S0")
@@ -55,14 +55,14 @@ def outcome(seed: int, sync: str, kind: str, fault: Fault | None = None) -> Outc
     )
 
 
-def healthy(count: int) -> list[tuple[int, str, str]]:
+def healthy(count: int) -> list[tuple[int, Sync, str]]:
     """Return seeds and kinds of traces with nothing wrong, as many of each kind."""
     return [(seed, sync, kind) for seed, (sync, kind) in enumerate(islice(cycle(kinds()), count))]
 
 
-def faulty(count: int) -> list[tuple[int, str, str, Fault]]:
+def faulty(count: int) -> list[tuple[int, Sync, str, Fault]]:
     """Return seeds and faults of traces that must give no energy; markers are lost where there are some."""
-    pairs = [(sync, fault) for fault in Fault for sync in ("S0", "S2") if sync == "S0" or fault not in MARKER_FAULTS]
+    pairs = [(sync, fault) for fault in Fault for sync in KINDS if sync == "S0" or fault not in MARKER_FAULTS]
     return [(TRACES + seed, sync, "", fault) for seed, (sync, fault) in enumerate(islice(cycle(pairs), count))]
 
 
@@ -97,6 +97,8 @@ def figures(outcomes: Iterable[Outcome], spoilt: Iterable[Outcome]) -> dict[str,
         "by_kind": by_kind,
         "least_within_k2_of_a_kind": min(item["within_k2"] for item in by_kind.values()),
         "stated_k2_percent": {f"p{percent}": round(float(np.percentile(shares, percent)), 3) for percent in (5, 50, 95)},
+        "drawn": dict(sorted(Counter(item.kind[:2] for item in outcomes).items())),
+        "withheld_by_sync_class": dict(sorted(Counter(item.kind[:2] for item in outcomes if item.error is None).items())),
         "withheld": dict(Counter(item.reason.split(":")[0].split(" mW")[0] for item in outcomes if item.error is None)),
         "faults": {kind: {"traces": count, "flagged": noticed[kind]} for kind, count in sorted(wanted.items())},
         "faults_flagged_share": round(sum(noticed.values()) / max(1, sum(wanted.values())), 4),

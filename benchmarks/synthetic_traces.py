@@ -10,12 +10,16 @@ Nothing here looks at how an energy is estimated. How a trace is drawn, once per
               minute u even 0 to 30 % of that, clock u log 2 to 50 ppm, noise log 0.1 to 20 % of the active current per sample; the
               real errors are drawn from these, normal or rectangular with equal chance
     S0        log 1 to 5 kS/s; a counter, and the marker sampled with the current
+    S1        log 1 to 5 kS/s, jitter u even 0 to 10 % of a period; a counter; clock u log 0.05 to 1 ppm; stamps that the board took
+              itself, mapped by two exchanges with its clock, whose errors are rectangles of u log 10 to 60 us, new in each
     S2        log 0.1 to 2 kS/s, jitter u even 0 to 20 % of a period; a counter or none; stamps whose u is log 0.2 to 3 ms: half of
               its square is one error of all beginnings and one of all ends, half is new in every stamp
+    S3        log 25 to 200 readings a second of what adds up on the chip, jitter u even 0 to 10 % of a period; a counter or none;
+              stamps as for S2
     faults    one a trace, of a kind that magnifies nothing; see `_spoilt`; losses told by times alone need a jitter u <= 5 %
 
 Of each trace one thing is MAGNIFIED times what was drawn, so that each cause is the largest one somewhere; that thing is the
-trace's kind. `drops` are lost samples of a meter that cannot tell: even 0.1 to 2 % of them.
+trace's kind. `drops` are lost samples of a meter that cannot tell: even 0.1 to 2 % of them; an accumulator loses nothing by them.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil, exp, log, sqrt
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +42,14 @@ MAGNIFIED = 4.0
 LATE_S = 60.0  # the trace begins at this reading of the clock
 TAIL_S = 0.05
 SURELY_DROPPED = 20  # samples expected to be lost: none at all once in 5e8 traces
-S0_KINDS = ("gain", "voltage", "offset", "drift", "clock", "noise", "spread", "edges")
-S2_KINDS = (*S0_KINDS, "stamps", "drops")
+CAUSES = ("gain", "voltage", "offset", "drift", "clock", "noise", "spread", "edges")
+Sync: TypeAlias = Literal["S0", "S1", "S2", "S3"]
+KINDS: dict[Sync, tuple[str, ...]] = {
+    "S0": CAUSES,
+    "S1": (*CAUSES, "stamps"),
+    "S2": (*CAUSES, "stamps", "drops"),
+    "S3": (*CAUSES, "stamps", "drops"),
+}
 
 
 class Fault(StrEnum):
@@ -102,7 +112,7 @@ class Synthetic:
     """One trace, what is told of it, and the truth."""
 
     kind: str
-    sync: Literal["S0", "S2"]
+    sync: Sync
     facts: MeterFacts
     pieces: tuple[Samples, ...]
     stamps: tuple[Stamp, ...]
@@ -125,13 +135,30 @@ class _Clock:
         self.now_s += seconds
 
 
-def kinds() -> Iterator[tuple[Literal["S0", "S2"], str]]:
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Between what the readings a second, the jitter, the clock and the stamps of a class are drawn."""
+
+    hz: tuple[float, float]
+    jitter: float = 0.0  # of a period, at most
+    clock_ppm: tuple[float, float] = (2, 50)
+    stamp_s: tuple[float, float] = (2e-4, 3e-3)
+
+
+RANGES: dict[Sync, Range] = {
+    "S0": Range(hz=(1000, 5000)),
+    "S1": Range(hz=(1000, 5000), jitter=0.1, clock_ppm=(0.05, 1), stamp_s=(1e-5, 6e-5)),
+    "S2": Range(hz=(100, 2000), jitter=0.2),
+    "S3": Range(hz=(25, 200), jitter=0.1),
+}
+
+
+def kinds() -> Iterator[tuple[Sync, str]]:
     """Yield every kind of trace."""
-    yield from (("S0", kind) for kind in S0_KINDS)
-    yield from (("S2", kind) for kind in S2_KINDS)
+    return ((sync, kind) for sync, found in KINDS.items() for kind in found)
 
 
-def draw(seed: int, sync: Literal["S0", "S2"], kind: str, fault: Fault | None = None) -> Synthetic:
+def draw(seed: int, sync: Sync, kind: str, fault: Fault | None = None) -> Synthetic:
     """Return the trace of a seed: the same one for the same arguments. A kind "" magnifies nothing."""
     random = np.random.default_rng([seed, 20261122])
 
@@ -147,32 +174,34 @@ def draw(seed: int, sync: Literal["S0", "S2"], kind: str, fault: Fault | None = 
     idle_mw = active_mw * even(0.05, 0.6)
     active_ua = active_mw / volts * 1e3
     frequency_hz, duty = logarithmic(50, 500, "-"), even(0.2, 0.9)
-    rate_hz = logarithmic(1000, 5000, "-") if sync == "S0" else logarithmic(100, 2000, "-")
+    ranges = RANGES[sync]
+    rate_hz = logarithmic(*ranges.hz, "-")
     offset_ua = active_ua * logarithmic(1e-5, 3e-3, "offset")
     errors: Literal["normal", "rectangular"] = "normal" if even(0, 1) < 0.5 else "rectangular"
-    counter = sync == "S0" or fault in (Fault.DROPPED, Fault.GAPS) or (kind != "drops" and even(0, 1) < 0.5)
+    counter = sync in ("S0", "S1") or fault in (Fault.DROPPED, Fault.GAPS) or (kind != "drops" and even(0, 1) < 0.5)
     settings = Simulated(
         volts=volts,
         idle_mw=idle_mw,
         active_mw=active_mw,
         edge_us=logarithmic(10, 2000, "edges"),
         period_us=1e6 / rate_hz,
-        jitter_us=0.0 if sync == "S0" else even(0, 0.05 if fault is Fault.GAPS else 0.2) * 1e6 / rate_hz,
+        jitter_us=even(0, min(0.05, ranges.jitter) if fault is Fault.GAPS else ranges.jitter) * 1e6 / rate_hz,
         noise_ua=active_ua * logarithmic(1e-3, 0.2, "noise"),
         drop_share=even(1e-3, 0.02) if kind == "drops" else 0.0,
         counter=counter,
+        accumulates=sync == "S3",
         gain=logarithmic(1e-3, 1e-2, "gain"),
         volt=logarithmic(5e-4, 5e-3, "voltage"),
         offset_ua=offset_ua,
         drift_ua=offset_ua * even(0, 0.3) * (MAGNIFIED if kind == "drift" else 1),
-        clock_ppm=logarithmic(2, 50, "clock"),
+        clock_ppm=logarithmic(*ranges.clock_ppm, "clock"),
         errors=errors,
         seed=seed,
     )
     spans, idle = _schedule(random, frequency_hz)
     spread = logarithmic(1e-4, 5e-3, "spread")
     work = tuple(float(1 + spread * random.standard_normal()) for _ in spans)
-    stamp_u_s = logarithmic(2e-4, 3e-3, "stamps")
+    stamp_u_s = logarithmic(*ranges.stamp_s, "stamps")
     board = Windowed(spans=spans, work=work, frequency_hz=frequency_hz, duty=duty, has_marker=sync == "S0")
     if fault:
         settings, board = _spoilt(random, fault, settings, board, idle)
@@ -184,7 +213,7 @@ def draw(seed: int, sync: Literal["S0", "S2"], kind: str, fault: Fault | None = 
         sync=sync,
         facts=facts,
         pieces=pieces,
-        stamps=_stamps(random, spans, frequency_hz, stamp_u_s),
+        stamps=(_logged if sync == "S1" else _stamps)(random, spans, frequency_hz, stamp_u_s),
         idle=idle,
         true_uj=1e3 * (idle_mw + (active_mw - idle_mw) * duty) / frequency_hz,
         true_dynamic_uj=1e3 * (active_mw - idle_mw) * duty / frequency_hz,
@@ -213,6 +242,26 @@ def _stamps(random: np.random.Generator, spans: tuple[Span, ...], frequency_hz: 
         inferences = round(span.seconds * frequency_hz)
         stamps.append(Stamp(start_s=span.start_s + start_s, end_s=span.end_s + end_s, inferences=inferences, uncertainty_s=u_s))
     return tuple(stamps)
+
+
+def _logged(random: np.random.Generator, spans: tuple[Span, ...], frequency_hz: float, u_s: float) -> tuple[Stamp, ...]:
+    """Return what a board's own clock says, as `ClockMap` maps it: what is wrong moves from one exchange's error to the other's."""
+    before_s, after_s = (u_s * float(random.uniform(-sqrt(3), sqrt(3))) for _ in range(2))
+    first_s, long_s = spans[0].start_s, spans[-1].end_s - spans[0].start_s
+
+    def told(true_s: float) -> float:
+        return true_s + before_s + (true_s - first_s) / long_s * (after_s - before_s)
+
+    return tuple(
+        Stamp(
+            start_s=told(span.start_s),
+            end_s=told(span.end_s),
+            inferences=round(span.seconds * frequency_hz),
+            uncertainty_s=u_s,
+            logged=True,
+        )
+        for span in spans
+    )
 
 
 def _spoilt(

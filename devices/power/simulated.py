@@ -40,7 +40,8 @@ class Simulated(MeterSettings):
     of `edge_us`. A sample is the mean of `period_us`; its time is off by `jitter_us` and its current by `noise_ua` (both k = 1). A
     share `drop_share` of the samples is lost, which the meter notices only with a `counter`. Its standard uncertainties are the
     shares `gain` and `volt`, `offset_ua`, which moves by `drift_ua` a minute, and `clock_ppm`; they are `normal` or `rectangular`.
-    It shows no more than `full_scale_ma`, and loses its settings `reset_after_s`.
+    It shows no more than `full_scale_ma`, and loses its settings `reset_after_s`. One that `accumulates` adds up on its chip: what
+    is read is what came together since the last reading, whenever that was, so a lost one takes nothing away.
     """
 
     meter: Literal["simulated"] = "simulated"
@@ -55,6 +56,7 @@ class Simulated(MeterSettings):
     noise_ua: NotNegative = 0.0
     drop_share: Share = 0.0
     counter: bool = True
+    accumulates: bool = False
     gain: Share = 0.002
     volt: Share = 0.001
     offset_ua: NotNegative = 1.0
@@ -138,6 +140,7 @@ class SimulatedMeter:
         self._random = np.random.default_rng(self._settings.seed)
         self._drawn = self._draw()
         self._began_s, self._count, self._filtered, self._was_reset = self._clock(), 0, 0.0, False
+        self._read_s, self._uncounted = self._began_s, 0.0
         return self._facts()
 
     def read(self, *, deadline_s: float) -> Samples:
@@ -179,6 +182,7 @@ class SimulatedMeter:
             full_scale_a=None if said.full_scale_ma is None else said.full_scale_ma * 1e-3,
             has_marker=self._activity.has_marker,
             drops_detectable=said.counter,
+            accumulates=said.accumulates,
             simulated=True,
             clock_error=said.clock_ppm * 1e-6,
             follow_clock=False,
@@ -206,10 +210,11 @@ class SimulatedMeter:
         full_a = np.inf if said.full_scale_ma is None else said.full_scale_ma * 1e-3
         kept = self._random.random(count) >= said.drop_share
         self._count += count
+        shown = np.minimum(amps, full_a)
         return Samples(
             time_s=time_s[kept],
             volts=np.full(int(kept.sum()), said.volts * (1 + self._drawn.volt)),
-            amps=np.minimum(amps, full_a)[kept],
+            amps=self._since_last(shown * period_s, time_s, kept) if said.accumulates else shown[kept],
             marker=self._activity.marked(true_s[1:])[kept] if self._activity.has_marker else None,
             dropped=int(count - kept.sum()) if said.counter else 0,
             saturated=int(np.count_nonzero(amps[kept] >= full_a)),
@@ -224,6 +229,17 @@ class SimulatedMeter:
         level = np.diff(self._activity.active_s(edges_s)) / np.diff(edges_s)
         milliwatts = said.idle_mw + (said.active_mw - said.idle_mw) * self._followed(level)
         return milliwatts * 1e-3 / said.volts
+
+    def _since_last(self, charge: NDArray[np.float64], time_s: NDArray[np.float64], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the mean current between the readings that were `kept`: what came together over the time that they say it took."""
+        import numpy as np
+
+        counted = self._uncounted + np.cumsum(charge)
+        at, times = counted[kept], time_s[kept]
+        amps = np.diff(at, prepend=0.0) / np.diff(times, prepend=self._read_s)
+        self._uncounted = float(counted[-1] - (at[-1] if at.size else 0.0)) if counted.size else self._uncounted
+        self._read_s = float(times[-1]) if times.size else self._read_s
+        return amps
 
     def _followed(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the level behind an RC filter, its mean in each sample; no charge is lost.

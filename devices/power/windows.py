@@ -96,10 +96,11 @@ class Found:
     problems: tuple[str, ...] = ()
 
 
-def sync_of(facts: MeterFacts, stamps: Sequence[Stamp], *, marked: bool) -> SyncClass:
+def sync_of(facts: MeterFacts, stamps: Sequence[Stamp], *, marked: bool, began_s: float = inf) -> SyncClass:
     """Return the best class that is reached; `marked`: the meter's marker is wired to a board that raises it.
 
-    A meter that cannot tell of lost samples does not know when anything was: it never gets beyond the host's stamps.
+    A meter that cannot tell of lost samples does not know when anything was: it never gets beyond the host's stamps. Nor does one
+    whose clock has run too far away since the trace `began_s`.
     """
     if facts.accumulates:
         return SyncClass.S3
@@ -107,7 +108,7 @@ def sync_of(facts: MeterFacts, stamps: Sequence[Stamp], *, marked: bool) -> Sync
         return SyncClass.S2
     if marked and facts.has_marker:
         return SyncClass.S0
-    worst_s = hypot(facts.jitter_s, max((stamp.uncertainty_s for stamp in stamps), default=inf))
+    worst_s = max((hypot(facts.jitter_s, stamp.uncertainty_s, _skew_s(facts, stamp, began_s)) for stamp in stamps), default=inf)
     return SyncClass.S1 if all(stamp.logged for stamp in stamps) and 2 * worst_s <= SYNCHRONISED_S else SyncClass.S2
 
 
@@ -115,7 +116,8 @@ def find_windows(
     facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle, *, marked: bool = False, rules: Rules = MLPERF_TINY
 ) -> Found:
     """Return the windows, one per stamp, with all that is wrong with them."""
-    sync = sync_of(facts, stamps, marked=marked)
+    began_s = next((float(piece.time_s[0]) for piece in trace.pieces() if piece.time_s.size), inf)
+    sync = sync_of(facts, stamps, marked=marked, began_s=began_s)
     problems = list(_too_few(stamps, idle, rules))
     if sync is SyncClass.S0:
         windows, missing = _by_marker(facts, trace, stamps, idle)
@@ -125,7 +127,7 @@ def find_windows(
                 " (its wire is loose, or another program moves the pin: check both, or leave the marker out of the power entry)"
             )
     else:
-        windows, missing = tuple(_by_stamp(facts, trace, stamps)), 0
+        windows, missing = tuple(_by_stamp(facts, stamps, began_s)), 0
     problems += _too_short(facts, windows, rules)
     return Found(sync=sync, windows=windows, missing=missing, problems=tuple(problems))
 
@@ -152,13 +154,15 @@ def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> It
             yield f"window {number} has {window.inferences} inferences, {rules.inferences} are needed"
 
 
-def _by_stamp(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp]) -> Iterator[Window]:
-    """Yield a window per stamp. A clock that nobody sets right has run away from this machine's since the trace began."""
-    began_s = next((float(piece.time_s[0]) for piece in trace.pieces() if piece.time_s.size), inf)
+def _by_stamp(facts: MeterFacts, stamps: Sequence[Stamp], began_s: float) -> Iterator[Window]:
     for stamp in stamps:
-        skew_s = 0.0 if facts.follow_clock else facts.clock_error * max(0.0, stamp.end_s - began_s)
-        edge_s = hypot(stamp.uncertainty_s, skew_s, _sampling_s(facts))
+        edge_s = hypot(stamp.uncertainty_s, _skew_s(facts, stamp, began_s), _sampling_s(facts))
         yield Window(start_s=stamp.start_s, end_s=stamp.end_s, inferences=stamp.inferences, edge_s=edge_s)
+
+
+def _skew_s(facts: MeterFacts, stamp: Stamp, began_s: float) -> float:
+    """Return by how much a clock that nobody sets right has run away from this machine's since the trace began (k = 1)."""
+    return 0.0 if facts.follow_clock else facts.clock_error * max(0.0, stamp.end_s - began_s)
 
 
 def _sampling_s(facts: MeterFacts) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgepipe.devices.power.meter import MeterFacts, Samples
 from edgepipe.devices.power.pieces import joined
-from edgepipe.devices.power.simulated import Activity, Simulated, SimulatedMeter
+from edgepipe.devices.power.simulated import Activity, Simulated, SimulatedMeter, Steady
 from edgepipe.errors import DeviceUnreachable
 
 EXACT = Simulated(volts=4.0, idle_mw=40, active_mw=240, gain=0, volt=0, offset_ua=0, clock_ppm=0)
@@ -124,6 +124,16 @@ def test_lost_samples_are_counted_where_there_is_a_counter() -> None:
     assert counted.dropped == 3000 - counted.time_s.size > 200
     assert not facts.drops_detectable
     assert (uncounted.dropped, uncounted.time_s.size) == (0, counted.time_s.size)
+
+
+def test_one_that_adds_up_on_its_chip_loses_nothing_by_lost_readings_and_late_ones() -> None:
+    board, plain = Steady(frequency_hz=37.0, duty=0.5), replace(EXACT, drop_share=0.3, jitter_us=300)
+    off = list[float]()
+    for settings in (plain, replace(plain, accumulates=True)):
+        facts, samples = measured(settings, 10.0, board)
+        off.append(joules(samples) / (10 * 0.14) - 1)
+        assert facts.accumulates is settings.accumulates and samples.dropped > 2000
+    assert abs(off[1]) < 5e-5 < abs(off[0])
 
 
 def test_more_than_it_can_show_is_cut_off_and_counted() -> None:

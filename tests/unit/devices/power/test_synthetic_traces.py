@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from benchmarks.synthetic_energy import faulty, healthy, outcome
-from benchmarks.synthetic_traces import Fault
+from benchmarks.synthetic_traces import KINDS, Fault
 
 TRACES = 180
 
 
 def test_the_truth_lies_within_the_stated_band() -> None:
-    errors = [found.error for found in (outcome(*drawn) for drawn in healthy(TRACES)) if found.error is not None]
+    told = [outcome(*drawn) for drawn in healthy(TRACES)]
+    assert {found.kind[:2] for found in told} == set(KINDS)
+    assert all(found.kind.startswith(found.sync_class) for found in told)
+    errors = [found.error for found in told if found.error is not None]
     within = sum(abs(error) <= 2 for error in errors)
     deviation = (sum(error**2 for error in errors) / len(errors)) ** 0.5
     assert len(errors) > 0.9 * TRACES

@@ -23,6 +23,9 @@ STAMPS = [Stamp(start_s=0, end_s=12, inferences=10, uncertainty_s=1e-4, logged=T
         ({}, False, {"logged": False}, SyncClass.S2),
         ({}, False, {"uncertainty_s": 6e-4}, SyncClass.S2),
         ({"jitter_s": 6e-4}, False, {}, SyncClass.S2),
+        ({"clock_error": 1e-5}, False, {}, SyncClass.S1),
+        ({"clock_error": 1e-5, "follow_clock": False}, False, {}, SyncClass.S2),
+        ({"clock_error": 1e-6, "follow_clock": False}, False, {}, SyncClass.S1),
         ({"has_marker": False}, True, {"logged": False}, SyncClass.S2),
         ({"accumulates": True}, True, {}, SyncClass.S3),
         ({"drops_detectable": False}, True, {}, SyncClass.S2),
@@ -33,7 +36,7 @@ def test_a_meter_and_a_board_reach_a_class(
     change: dict[str, object], marked: bool, stamp: dict[str, object], reached: SyncClass
 ) -> None:
     facts = replace(COUNTING, **change)  # type: ignore[arg-type]
-    assert sync_of(facts, [replace(STAMPS[0], **stamp)], marked=marked) is reached  # type: ignore[arg-type]
+    assert sync_of(facts, [replace(STAMPS[0], **stamp)], marked=marked, began_s=-50) is reached  # type: ignore[arg-type]
 
 
 def test_a_marker_says_more_exactly_when_than_the_stamps_do() -> None:
