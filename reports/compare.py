@@ -21,6 +21,8 @@ LATENCY_MARGIN = 0.02
 ENERGY_MARGIN = 0.03
 DRIFT_STEADY = 1.10  # three times the 3 % that blocks of one session drift by
 DRIFT_UNKNOWN = 2.5  # 1500 / 600 MHz
+BUILD = "of firmware build "  # its number stands for its sources, its flags and its compiler
+OTHER_BUILD = "another edgepipe or another compiler built the firmware in between, and its ticks are others"
 OFFLINE = (
     "Two stored results: they were measured at different times, not in turns, so drift of the device cannot be told from a change."
 )
@@ -123,7 +125,7 @@ def _run_key(record: RunRecord) -> dict[str, object]:
     """Return what must be the same for two measurements to be compared (METHODS, "key"); energies have `energy.way` beside it."""
     runtime, device = record.runtime, record.device
     return {
-        "runtime": f"{runtime.name} {runtime.version}",
+        "runtime": f"{runtime.name} {BUILD if device.board == 'mcu' else ''}{runtime.version}",
         "delegate": runtime.delegate,
         "threads": runtime.threads,
         "affinity": runtime.affinity,
@@ -140,7 +142,8 @@ def _hardware(device: DeviceIdentity) -> str:
 
 def _same_key(a: dict[str, object], b: dict[str, object], *, ignoring: Sequence[str] = ()) -> None:
     if differing := _differing(a, b, ignoring):
-        raise NotComparable("the two were not made in the same way", problems=differing)
+        cause = OTHER_BUILD if len(differing) == 1 and BUILD in differing[0] else ""
+        raise NotComparable("the two were not made in the same way", problems=differing, cause=cause)
 
 
 def _differing(a: dict[str, object], b: dict[str, object], ignoring: Sequence[str] = ()) -> list[str]:

@@ -143,6 +143,15 @@ def test_another_way_of_measuring_is_refused_with_every_field_that_differs(runs:
     assert caught.value.exit_code == 5
 
 
+def test_another_build_of_the_firmware_is_called_that(runs: Runs) -> None:
+    old = runs["emulated-small"]
+    rebuilt = dataclasses.replace(old, runtime=dataclasses.replace(old.runtime, version="41477de46f9a"))
+    with pytest.raises(NotComparable) as caught:
+        compare(old, rebuilt)
+    assert caught.value.problems[0].endswith(f"and {old.runtime.name} of firmware build 41477de46f9a")
+    assert "another compiler" in caught.value.cause
+
+
 @pytest.mark.parametrize("other", ["pi4-small", "emulated-small"])
 def test_another_board_is_refused(runs: Runs, other: str) -> None:
     with pytest.raises(NotComparable, match="device"):
