@@ -9,22 +9,27 @@ from math import inf
 from pathlib import Path
 from statistics import median
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from edgepipe.devices.power.csv_source import CommandSource, FileSource, Source
 from edgepipe.devices.power.csv_text import Row, Rows
 from edgepipe.devices.power.feed import Site
-from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, Positive, PowerMeter, Samples
+from edgepipe.devices.power.meter import (
+    Amperes,
+    ErrorTerms,
+    MeterFacts,
+    MeterSettings,
+    Positive,
+    PowerMeter,
+    Samples,
+    Share,
+    Text,
+)
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, MeterMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
-Amperes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Part = Annotated[str, Field(min_length=1)]
 FIRST_ROWS = 5  # from which the tool's pace and clock are learned
 STRETCH_S = 5.0  # in which at least one line comes at once
 STRAY_S, STRAY_JITTERS = 0.1, 5  # how far the promptest line may be from where the first ones were
@@ -41,8 +46,8 @@ class Csv(MeterSettings):
     """
 
     meter: Literal["csv"] = "csv"
-    command: tuple[Part, ...] = ()
-    path: Part | None = None
+    command: tuple[Text, ...] = ()
+    path: Text | None = None
     gain_error: Share
     volts_error: Share
     offset_a: Amperes
@@ -167,11 +172,8 @@ class CsvMeter:
             serial=f"of {self._board}",
             period_s=settings.period_s or seen_s,
             jitter_s=settings.jitter_s,
-            errors=ErrorTerms(
-                gain=settings.gain_error / 3**0.5,
-                volt=settings.volts_error / 3**0.5,
-                offset_a=settings.offset_a / 3**0.5,
-                source="the inventory",
+            errors=ErrorTerms.within(
+                gain=settings.gain_error, volt=settings.volts_error, offset_a=settings.offset_a, source="the inventory"
             ),
             drops_detectable=settings.period_s is not None,
             clock_error=CLOCK_ERROR,

@@ -8,13 +8,12 @@ they leave the chip such a calibration that the current register counts like the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, hypot, sqrt
+from math import floor, hypot
 from typing import Literal
 
 from edgepipe.devices.power.meter import ErrorTerms
 
 ChipName = Literal["ina219", "ina226", "ina228", "ina238", "ina260", "ina3221"]
-RECT = sqrt(3)  # a limit of ±a is a standard uncertainty of a / sqrt(3): JCGM 100:2008, 4.3.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +146,11 @@ def errors(
     cut, so either is a limit of ± one step; at a steady current it is an offset like any other.
     """
     own_step_a = chip.current_step_v / shunt_ohm / 2
-    volt = hypot(chip.bus_gain, chip.bus_offset_v / volts, chip.bus_step_v / volts / 2, volt_step_v / volts) / RECT
-    return ErrorTerms(
-        gain=chip.gain / RECT,
-        shunt=tolerance / RECT,
+    volt = hypot(chip.bus_gain, chip.bus_offset_v / volts, chip.bus_step_v / volts / 2, volt_step_v / volts)
+    return ErrorTerms.within(
+        gain=chip.gain,
+        shunt=tolerance,
         volt=volt,
-        offset_a=hypot(chip.offset_v / shunt_ohm, own_step_a, current_step_a) / RECT,
+        offset_a=hypot(chip.offset_v / shunt_ohm, own_step_a, current_step_a),
         source=f"{chip.source}; shunt ±{tolerance:.2%}; steps of {current_step_a * 1e3:.3g} mA",
     )

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.joulescope_streams import Streams
-from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples
+from edgepipe.devices.power.meter import Amperes, ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples, Share
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
 from edgepipe.errors import DeviceUnreachable, MeterMissing, MissingExtra
 
@@ -28,8 +28,6 @@ RANGES = {  # how each model is told to find its measurement range by itself
     "js110": (("s/i/range/select", "auto"), ("s/v/range/select", "15 V")),
     "js220": (("s/i/range/mode", "auto"), ("s/v/range/mode", "auto")),
 }
-Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
-Amperes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Driver(Protocol):
@@ -210,11 +208,8 @@ class JoulescopeMeter:
             serial=serial,
             period_s=1 / settings.hz,
             jitter_s=JITTER_S,
-            errors=ErrorTerms(
-                gain=settings.gain_error / 3**0.5,
-                volt=settings.volts_error / 3**0.5,
-                offset_a=settings.offset_a / 3**0.5,
-                source="the inventory",
+            errors=ErrorTerms.within(
+                gain=settings.gain_error, volt=settings.volts_error, offset_a=settings.offset_a, source="the inventory"
             ),
             has_marker=settings.marker_input is not None,
             drops_detectable=True,

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.lpm01a_text import Lines, Said
-from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples
+from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples, Share
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
 from edgepipe.devices.power.serial_meter import BY_ID, ById, OddLine, open_line
 from edgepipe.errors import DeviceUnreachable, MeterMissing
@@ -30,7 +30,6 @@ LARGEST_ANSWER_BYTES = 1 << 16
 # UM2243 Rev 2, 10 Dynamic current measurement principle: 100 nA to 50 mA, accuracy in the range of 2 %.
 FULL_SCALE_A, GAIN, OFFSET_A = 0.05, 0.02, 100e-9
 UNIQUE_ID = re.compile(rb"\b[0-9A-Fa-f]{8,32}\b")
-Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,10 +183,10 @@ class Lpm01aMeter:
             serial=serial,
             period_s=1 / settings.hz,
             jitter_s=JITTER_S,
-            errors=ErrorTerms(
-                gain=GAIN / 3**0.5,
-                volt=settings.volts_error / 3**0.5,
-                offset_a=OFFSET_A / 3**0.5,
+            errors=ErrorTerms.within(
+                gain=GAIN,
+                volt=settings.volts_error,
+                offset_a=OFFSET_A,
                 source="UM2243 Rev 2, 10 (±2 %, from 100 nA on); volts: the inventory",
             ),
             full_scale_a=FULL_SCALE_A,

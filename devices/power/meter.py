@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]  # ± of a reading, as datasheets have it
+Amperes = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,7 @@ class ErrorTerms:
     """What a meter may be wrong by, as standard uncertainties (k = 1); `source` names the datasheet or the calibration.
 
     `gain`, `shunt` and `volt` are shares of the reading: of the current's amplification, of the shunt's resistance, of the
-    voltage. `offset_a` is in amperes and the same throughout a window. A datasheet's limits of ±a are a / sqrt(3) (GUM, JCGM
-    100:2008, 4.3.7).
+    voltage. `offset_a` is in amperes and the same throughout a window.
     """
 
     gain: float
@@ -30,6 +30,12 @@ class ErrorTerms:
     offset_a: float
     shunt: float = 0.0
     source: str
+
+    @classmethod
+    def within(cls, *, gain: float, volt: float, offset_a: float, shunt: float = 0.0, source: str) -> ErrorTerms:
+        """Return the terms of a meter that keeps these limits: one of ±a is a / sqrt(3) (GUM, JCGM 100:2008, 4.3.7)."""
+        root = 3**0.5
+        return cls(gain=gain / root, volt=volt / root, offset_a=offset_a / root, shunt=shunt / root, source=source)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from edgepipe.devices.power.feed import Feed, Site
-from edgepipe.devices.power.ina import RECT
 from edgepipe.devices.power.meter import ErrorTerms, MeterSettings, PowerMeter
 from edgepipe.devices.power.sensor import Plan, Rows, SensorMeter
 from edgepipe.errors import MeterMissing
@@ -49,8 +48,8 @@ class Pi5Pmic(MeterSettings):
         return Plan(
             name="pi5_pmic",
             serial=feed.where,
-            errors=ErrorTerms(
-                gain=SHORT_BY / RECT,
+            errors=ErrorTerms.within(
+                gain=SHORT_BY,
                 volt=0.0,
                 offset_a=0.0,
                 source="no datasheet; a fifth to a quarter short of a USB-C meter by one owner (github.com/jfikar/RPi5-power);"

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.line_reader import LineReader
-from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples
+from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples, Share
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
 from edgepipe.devices.power.ppk2_calibration import FULL_SCALE_A, Metadata, amperes, read_metadata, saturated
 from edgepipe.devices.power.ppk2_stream import COUNTS, WordStream
@@ -38,7 +38,6 @@ LARGEST_ANSWER_BYTES = 1 << 16
 AT_ONCE_BYTES = 8000  # 20 ms: to decode fewer samples at once would take more of the processor
 # PPK2 User Guide, Measurement accuracy and Measurement resolution, both typical. The three ranges below are no better.
 UP_TO_50_MA, UP_TO_1_A = (0.10, 50e-6), (0.15, 1e-3)
-Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +191,10 @@ class Ppk2Meter:
             serial=settings.by_id,
             period_s=PERIOD_S,
             jitter_s=JITTER_S,
-            errors=ErrorTerms(
-                gain=share / 3**0.5,
-                volt=settings.volts_error / 3**0.5,
-                offset_a=resolution_a / 2 / 3**0.5,
+            errors=ErrorTerms.within(
+                gain=share,
+                volt=settings.volts_error,
+                offset_a=resolution_a / 2,
                 source=f"PPK2 User Guide, Measurement accuracy (±{share:.0%}, typical) and resolution; volts: the inventory",
             ),
             full_scale_a=FULL_SCALE_A,

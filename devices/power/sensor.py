@@ -12,7 +12,7 @@ from pydantic import Field
 from edgepipe.devices.agent.lines import Message
 from edgepipe.devices.power.feed import Feed, ReadByAgent
 from edgepipe.devices.power.ina import CHIPS, ChipName
-from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, Positive, Samples, Text
+from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, Positive, Samples, Share, Text
 from edgepipe.errors import InfrastructureError, MeterMissing
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class KernelSensor(ReadByAgent):
 
     chip: ChipName
     shunt_ohm: Positive | None = None
-    shunt_tolerance: Annotated[float, Field(ge=0, le=0.5)] = 0.01
+    shunt_tolerance: Share = 0.01
     address: Annotated[int, Field(ge=0x03, le=0x77)] | None = None
     bus: Annotated[int, Field(ge=0)] | None = None
     label: Text | None = None
