@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edgepipe.devices.firmware_build import EMULATED
 from edgepipe.devices.flashing import TOOLS, FlashEntry
@@ -21,15 +21,26 @@ from edgepipe.errors import InventoryError
 
 T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
-# What selectors, shells and file names all take as it is.
 MCU_KEYS = ("board_id", "protocol")
+# What selectors, shells and file names all take as it is.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 GpioLine = Annotated[int, Field(ge=0, le=1023)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-LineUrl = Annotated[str, Field(pattern=r"^(socket|rfc2217)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
+
+
+def _reachable(url: str) -> str:
+    """Refuse a port that TCP does not have."""
+    if not 1 <= int(url.rpartition(":")[2]) <= 65535:
+        raise ValueError("its port must be from 1 to 65535")
+    return url
+
+
+LineUrl = Annotated[
+    str, Field(pattern=r"^(socket|rfc2217)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"), AfterValidator(_reachable)
+]
 
 
 @dataclass(frozen=True, kw_only=True)

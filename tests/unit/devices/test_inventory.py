@@ -147,6 +147,7 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, wrong: str) -> Non
         ("by_id: usb-1, url: 'socket://lab:4000'", 'devices.a.transport: a serial line has one of "by_id"'),
         ("baud: 9600", 'devices.a.transport: a serial line has one of "by_id"'),
         ("url: 'socket://lab'", 'devices.a.transport: "url"'),
+        ("url: 'socket://lab:65536'", 'devices.a.transport: "url": its port must be from 1 to 65535'),
         ("url: 'rfc2217://lab:4000?logging=debug'", 'devices.a.transport: "url"'),
         ("url: 'http://lab:4000'", 'devices.a.transport: "url"'),
         ("by_id: usb-1, baud: 0", 'devices.a.transport: "baud"'),
