@@ -18,17 +18,17 @@ from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.lpm01a_text import Lines, Said
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples, Share
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
-from edgepipe.devices.power.serial_meter import BY_ID, ById, OddLine, open_line
+from edgepipe.devices.power.serial_meter import BY_ID, WRITE_S, ById, OddLine, answer, closed_if_missing, open_line, silence
 from edgepipe.errors import DeviceUnreachable, MeterMissing
 
 BAUD = 3_686_400
 JITTER_S = 0.005  # it sends in blocks of some milliseconds, of which the least late count
-WRITE_S, ACK_S, QUIET_S, QUIET_WITHIN_S, BOARD_S, SILENCE_S = 1.0, 2.0, 0.2, 3.0, 0.3, 3.0
+ACK_S, QUIET_S, BOARD_S, SILENCE_S = 2.0, 0.2, 0.3, 3.0
 CALIBRATED_S = 15.0  # a new voltage makes it calibrate itself
 FIRST_S, FIRST_WITHIN_S = 0.5, 5.0  # the first samples say when samples arrive
-LARGEST_ANSWER_BYTES = 1 << 16
 # UM2243 Rev 2, 10 Dynamic current measurement principle: 100 nA to 50 mA, accuracy in the range of 2 %.
 FULL_SCALE_A, GAIN, OFFSET_A = 0.05, 0.02, 100e-9
+ERROR = re.compile(rb"err(or)?\b.*\n", re.IGNORECASE)
 UNIQUE_ID = re.compile(rb"\b[0-9A-Fa-f]{8,32}\b")
 
 
@@ -63,8 +63,9 @@ class Lpm01aMeter:
         self.close()
         settings = self._settings
         self._line = open_line(settings.by_id, self._folder, lambda path: OddLine(path, BAUD))
-        try:
-            self._quieten(self._line)
+        with closed_if_missing(self, self._name):
+            # What a program before may have left running ends, and has its say of that.
+            silence(self._line, b"\nstop\n", quiet_s=QUIET_S)
             self._ask(self._line, "htc")
             serial = UNIQUE_ID.search(self._ask(self._line, "powershield", more_s=BOARD_S))
             frequency = f"{settings.hz // 1000}k" if settings.hz >= 1000 else str(settings.hz)
@@ -80,12 +81,6 @@ class Lpm01aMeter:
             for command in (*setting, f"volt {round(1000 * settings.volts)}m", "pwr on", "start"):
                 self._ask(self._line, command, within_s=CALIBRATED_S)
             self._begin(self._line)
-        except DeviceUnreachable as exc:
-            self.close()
-            raise MeterMissing(f"{self._name}: {exc.what}", cause=exc.cause) from exc
-        except MeterMissing:
-            self.close()
-            raise
         return self._facts(serial[0].decode() if serial else settings.by_id)
 
     def read(self, *, deadline_s: float) -> Samples:
@@ -114,40 +109,26 @@ class Lpm01aMeter:
         if line is None:
             return
         try:
-            line.write(b"stop\n", deadline_s=WRITE_S)
-            end = monotonic() + QUIET_WITHIN_S
-            while line.read(deadline_s=QUIET_S) and monotonic() < end:
-                pass
+            silence(line, b"stop\n", quiet_s=QUIET_S)
             line.write(b"hrc\n", deadline_s=WRITE_S)
         except DeviceUnreachable:
             pass  # it was unplugged: nothing is left to stop
         finally:
             line.close()
 
-    def _quieten(self, line: OddLine) -> None:
-        """End what a program before may have left running, and let it print what it has to say of that."""
-        line.write(b"\nstop\n", deadline_s=WRITE_S)
-        end = monotonic() + QUIET_WITHIN_S
-        while line.read(deadline_s=QUIET_S) and monotonic() < end:
-            pass
-
     def _ask(self, line: OddLine, command: str, *, within_s: float = ACK_S, more_s: float = 0.0) -> bytes:
         """Send a command and return what it answers. Raises MeterMissing where it refuses, or is no PowerShield."""
-        line.write(command.encode() + b"\n", deadline_s=WRITE_S)
-        answer, end, wanted = b"", monotonic() + within_s, b"ack " + command.encode()
-        while wanted not in answer and monotonic() < end and len(answer) < LARGEST_ANSWER_BYTES:
-            answer += line.read(deadline_s=end - monotonic())
-            if re.search(rb"err(or)?\b.*\n", answer, re.IGNORECASE):
-                break
-        if wanted in answer:
-            return answer.partition(wanted)[2] + (line.read(deadline_s=more_s) if more_s else b"")
-        if b"PowerShield" not in answer:
+        wanted = b"ack " + command.encode()
+        said = answer(line, command.encode() + b"\n", lambda text: wanted in text or ERROR.search(text), within_s=within_s)
+        if wanted in said:
+            return said.partition(wanted)[2] + (line.read(deadline_s=more_s) if more_s else b"")
+        if b"PowerShield" not in said:
             raise MeterMissing(
                 f"{self._name}: what is at {self._settings.by_id} does not answer as a PowerShield",
                 cause="another device has this name",
                 todo="Compare by_id in the power entry with what `ls -l /dev/serial/by-id` shows.",
             )
-        words = " ".join(answer.decode(errors="replace").split())[-200:]
+        words = " ".join(said.decode(errors="replace").split())[-200:]
         raise MeterMissing(f"{self._name} refuses {command!r}: {words}", todo="Press its reset button, and update its firmware.")
 
     def _begin(self, line: OddLine) -> None:

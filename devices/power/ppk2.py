@@ -21,7 +21,7 @@ from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, MeterSettings, 
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
 from edgepipe.devices.power.ppk2_calibration import FULL_SCALE_A, Metadata, amperes, read_metadata, saturated
 from edgepipe.devices.power.ppk2_stream import COUNTS, WordStream
-from edgepipe.devices.power.serial_meter import BY_ID, ById, open_line
+from edgepipe.devices.power.serial_meter import BY_ID, WRITE_S, ById, answer, closed_if_missing, open_line, silence
 from edgepipe.devices.transports.serial_line import TtyLine
 from edgepipe.errors import DeviceUnreachable, MeterMissing
 
@@ -33,8 +33,7 @@ START, STOP, POWER_ON, SET_VOLTS, SET_MODE, GET_METADATA = b"\x06", b"\x07", b"\
 MODES = {"ampere": 1, "source": 2}
 PERIOD_S = 1e-5
 JITTER_S = 1e-3  # USB at full speed has frames of 1 ms, of which the least late count
-WRITE_S, ANSWER_S, QUIET_S, QUIET_WITHIN_S, SETTLE_S, SILENCE_S = 1.0, 2.0, 0.1, 3.0, 0.3, 2.0
-LARGEST_ANSWER_BYTES = 1 << 16
+ANSWER_S, QUIET_S, SETTLE_S, SILENCE_S = 2.0, 0.1, 0.3, 2.0
 AT_ONCE_BYTES = 8000  # 20 ms: to decode fewer samples at once would take more of the processor
 # PPK2 User Guide, Measurement accuracy and Measurement resolution, both typical. The three ranges below are no better.
 UP_TO_50_MA, UP_TO_1_A = (0.10, 50e-6), (0.15, 1e-3)
@@ -72,17 +71,11 @@ class Ppk2Meter:
         """Find it, set it up and have it measure. Raises MeterMissing, DeviceBusy."""
         self.close()
         self._line = open_line(self._settings.by_id, self._folder, TtyLine)
-        try:
+        with closed_if_missing(self, self._name):
             metadata = self._identify(self._line)
             self._set_up(self._line, metadata)
             self._amps = amperes(metadata, self._settings.volts)
             self._begin(self._line)
-        except DeviceUnreachable as exc:
-            self.close()
-            raise MeterMissing(f"{self._name}: {exc.what}", cause=exc.cause) from exc
-        except MeterMissing:
-            self.close()
-            raise
         return self._facts()
 
     def read(self, *, deadline_s: float) -> Samples:
@@ -120,16 +113,10 @@ class Ppk2Meter:
 
     def _identify(self, line: TtyLine) -> Metadata:
         """Return what it says of itself, once it has stopped sending what it measures for whoever had it before."""
-        line.write(STOP, deadline_s=WRITE_S)
-        end = monotonic() + QUIET_WITHIN_S
-        while line.read(deadline_s=QUIET_S) and monotonic() < end:
-            pass
-        line.write(GET_METADATA, deadline_s=WRITE_S)
-        answer, end = b"", monotonic() + ANSWER_S
-        while b"END" not in answer and monotonic() < end and len(answer) < LARGEST_ANSWER_BYTES:
-            answer += line.read(deadline_s=end - monotonic())
-        metadata = read_metadata(answer)
-        if b"END" not in answer or not metadata.values:
+        silence(line, STOP, quiet_s=QUIET_S)
+        said = answer(line, GET_METADATA, lambda text: b"END" in text, within_s=ANSWER_S)
+        metadata = read_metadata(said)
+        if b"END" not in said or not metadata.values:
             raise MeterMissing(
                 f"{self._name}: what is at {self._settings.by_id} does not answer as a PPK2",
                 cause="another device has this name, or it is the kit's second port, its console",
