@@ -10,7 +10,6 @@
 
 #define MAGIC 0x4C535045u /* "EPSL" */
 #define RECORD_BYTES 128u
-#define UNIT_BYTES_MAX 256u
 #define AT_KIND 4u
 #define AT_SEQUENCE 8u
 #define AT_MODEL_BYTES 12u
@@ -75,7 +74,7 @@ struct slot_story slot_log_read(uint32_t offset)
 }
 
 /* Complete the record and write it into place. */
-static bool put(uint8_t record[UNIT_BYTES_MAX], enum slot_record kind, uint32_t sequence, uint32_t at)
+static bool put(uint8_t record[PORT_UNIT_BYTES_MAX], enum slot_record kind, uint32_t sequence, uint32_t at)
 {
     put_u32(record, MAGIC);
     put_u32(record + AT_KIND, kind);
@@ -86,7 +85,7 @@ static bool put(uint8_t record[UNIT_BYTES_MAX], enum slot_record kind, uint32_t 
 
 bool slot_log_begin(uint32_t offset, const struct slot_title *title)
 {
-    uint8_t record[UNIT_BYTES_MAX];
+    uint8_t record[PORT_UNIT_BYTES_MAX];
     memset(record, ERASED, sizeof record);
     put_u32(record + AT_MODEL_BYTES, title->order->total_bytes);
     put_u64(record + AT_VERSION, title->version);
@@ -100,7 +99,7 @@ bool slot_log_begin(uint32_t offset, const struct slot_title *title)
 
 bool slot_log_mark(uint32_t offset, enum slot_record kind, const uint8_t *words, uint32_t words_bytes)
 {
-    uint8_t record[UNIT_BYTES_MAX];
+    uint8_t record[PORT_UNIT_BYTES_MAX];
     const struct slot_story story = slot_log_read(offset);
     if (story.marks == 0u) {
         return false;

@@ -7,14 +7,13 @@
 #include "port/port.h"
 
 #define SECTOR_BYTES_MIN 2048u
-#define UNIT_BYTES_MAX 256u
 
 static uint32_t running = SLOTS_NONE;
 
 uint32_t slots_capacity(void)
 {
     const struct port_flash *flash = &PORT_FLASH;
-    const bool is_usable = flash->sector_bytes >= SECTOR_BYTES_MIN && flash->unit_bytes - 1u < UNIT_BYTES_MAX;
+    const bool is_usable = flash->sector_bytes >= SECTOR_BYTES_MIN && flash->unit_bytes - 1u < PORT_UNIT_BYTES_MAX;
     return is_usable && flash->bytes / SLOTS_COUNT > flash->sector_bytes ? flash->bytes / SLOTS_COUNT - flash->sector_bytes : 0u;
 }
 

@@ -31,6 +31,8 @@ struct port_memory {
     uint32_t samples_bytes;
 };
 
+#define PORT_UNIT_BYTES_MAX 256u
+
 /* Flash that keeps two models without power; all of it is the firmware's. A port without it says {0}.
 
    `erase` makes every byte of the sector at `offset` FF; `program` writes whole units, each once between two erasures. Both come
@@ -40,7 +42,7 @@ struct port_flash {
     const uint8_t *base;   /* where it is read in place; starts at a sector, and at a multiple of 16 */
     uint32_t bytes;        /* an even number of sectors, at least four */
     uint32_t sector_bytes; /* a multiple of the unit, at least 2048 */
-    uint32_t unit_bytes;   /* a power of two, at most 256 */
+    uint32_t unit_bytes;   /* a power of two, at most PORT_UNIT_BYTES_MAX */
     bool (*erase)(uint32_t offset);
     bool (*program)(uint32_t offset, const uint8_t *bytes, uint32_t count);
 };

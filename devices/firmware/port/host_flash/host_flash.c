@@ -12,7 +12,7 @@
 #include "port/port.h"
 
 #define SECTOR_BYTES 4096u
-#define UNIT_BYTES 256u /* the largest there is */
+#define UNIT_BYTES PORT_UNIT_BYTES_MAX
 #ifndef FLASH_BYTES /* 0: a board that keeps no models */
 #define FLASH_BYTES (2u * ((1u << 20) + SECTOR_BYTES))
 #endif
