@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from edgepipe.devices import agent_bundle
 from edgepipe.devices.agent.clock import boot_id
@@ -23,6 +23,7 @@ OPEN_S, PUT_S, ASK_S = 30.0, 120.0, 20.0
 SILENT_S = 10.0  # an agent that samples says something four times a second
 EARLY_S = 0.05  # a wait may end a little early; what really broke is told by the next one
 EXCHANGE_EVERY_S = 2.0
+ReadingSource: TypeAlias = Literal["files", "pmic"]
 WORSE = 2.0  # an exchange that took so many times as long as the first ones tells nothing new
 
 
@@ -105,20 +106,30 @@ class Feed:
         """Return what vcgencmd says of a Raspberry Pi 5's rails. Raises MeterMissing."""
         return str(self._ask("pmic", {})["text"])
 
-    def start(self, *, longest_s: float, pace_s: float, limit_s: float = 0.0, files: Sequence[str] = (), **more: Any) -> Message:
-        """Have the sensor read, and return at which pace that will be.
+    def start(
+        self,
+        *,
+        longest_s: float,
+        pace_s: float,
+        limit_s: float = 0.0,
+        source: ReadingSource = "files",
+        files: Sequence[str] = (),
+        watch: Sequence[str] = (),
+    ) -> Message:
+        """Have the sensor read, and return at which pace that will be; a change in the files to `watch` is a reset.
 
         After `longest_s` it has converted anew even if it says the same; `limit_s` is the longest gap that loses nothing, 0: any.
         """
         root = self._root.rstrip("/")
         fields = {
+            "source": source,
             "longest_ns": int(longest_s * 1e9),
             "pace_ns": int(pace_s * 1e9),
             "limit_ns": int(limit_s * 1e9),
             "files": [f"{root}/{path}" for path in files],
-            "watch": [f"{root}/{path}" for path in more.pop("watch", ())],
+            "watch": [f"{root}/{path}" for path in watch],
         }
-        started = self._ask("sample", {**fields, **more})
+        started = self._ask("sample", fields)
         self._heard_s = monotonic()
         return started
 

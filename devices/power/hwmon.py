@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import hypot
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -84,7 +84,6 @@ def _plan(feed: Feed, settings: HwMon, found: Found) -> Plan:
         way = finer if finer.step_a < way.step_a else way
     for name in way.files:
         value(name)
-    watched = [name for name in (resistor, "update_interval") if there(name)]
     return Plan(
         name=f"hwmon {settings.chip}",
         serial=f"{found.device}{f' channel {settings.channel}' if triple else ''} at {feed.where}",
@@ -99,15 +98,9 @@ def _plan(feed: Feed, settings: HwMon, found: Found) -> Plan:
         interval_s=value("update_interval") * MILLI if there("update_interval") else chip.interval_s,
         columns=way.columns,
         full_scale_a=chip.range_v / ohm,
-        request=_request(found, way, watched),
+        files=tuple(f"{found.folder}/{name}" for name in way.files),
+        watch=tuple(f"{found.folder}/{name}" for name in (resistor, "update_interval") if there(name)),
     )
-
-
-def _request(found: Found, way: _Way, watched: list[str]) -> dict[str, Any]:
-    return {
-        "files": [f"{found.folder}/{name}" for name in way.files],
-        "watch": [f"{found.folder}/{name}" for name in watched],
-    }
 
 
 def _by_current(share: float) -> _Way:

@@ -68,8 +68,6 @@ def _plan(feed: Feed, settings: Iio, found: Found) -> Plan:
         interval_s=averages * (value(f"{SHUNT}_integration_time") + value(f"{BUS}_integration_time")),
         columns=columns,
         full_scale_a=chip.range_v / ohm,
-        request={
-            "files": [f"{found.folder}/{SHUNT}_raw", f"{found.folder}/{BUS}_raw"],
-            "watch": [f"{found.folder}/{name}" for name in (*SETTINGS, resistor) if f"{found.folder}/{name}" in files],
-        },
+        files=(f"{found.folder}/{SHUNT}_raw", f"{found.folder}/{BUS}_raw"),
+        watch=tuple(f"{found.folder}/{name}" for name in (*SETTINGS, resistor) if f"{found.folder}/{name}" in files),
     )

@@ -58,7 +58,7 @@ class Pi5Pmic(MeterSettings):
             interval_s=self.every_s,
             pace_s=self.every_s,
             columns=_columns,
-            request={"source": "pmic"},
+            source="pmic",
         )
 
 

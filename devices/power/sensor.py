@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import hypot
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import Field
 
 from edgepipe.devices.agent.lines import Message
-from edgepipe.devices.power.feed import Feed, ReadByAgent
+from edgepipe.devices.power.feed import Feed, ReadByAgent, ReadingSource
 from edgepipe.devices.power.ina import CHIPS, ChipName
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, Positive, Samples, Share, Text
 from edgepipe.errors import InfrastructureError, MeterMissing
@@ -54,9 +54,10 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """What a sensor turned out to be: `request` is what the agent reads of it, `columns` makes volts and amperes of its rows.
+    """What a sensor turned out to be, and how it is read.
 
-    It converts every `interval_s`; it is read often enough to miss none where that can be done, or at `pace_s`.
+    The first of its `files` tells of a new conversion, those to `watch` of lost settings. `columns` makes volts and amperes
+    of rows. It converts every `interval_s`; it is read often enough to miss none where that can be done, or at `pace_s`.
     """
 
     name: str
@@ -66,7 +67,9 @@ class Plan:
     columns: Columns
     pace_s: float | None = None
     full_scale_a: float | None = None
-    request: dict[str, Any] = field(default_factory=dict)
+    source: ReadingSource = "files"
+    files: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
 
 
 class SensorMeter:
@@ -92,7 +95,9 @@ class SensorMeter:
         pace_s = plan.pace_s or max(plan.interval_s / LOOKS, LEAST_PACE_S)
         limit_s = SURE * plan.interval_s if keeps_up else 0.0
         longest_s = (2 - SURE) * plan.interval_s + pace_s if keeps_up else plan.interval_s
-        started = self._feed.start(longest_s=longest_s, pace_s=pace_s, limit_s=limit_s, **plan.request)
+        started = self._feed.start(
+            longest_s=longest_s, pace_s=pace_s, limit_s=limit_s, source=plan.source, files=plan.files, watch=plan.watch
+        )
         pace_s, takes_s = started["pace_ns"] / 1e9, started["takes_ns"] / 1e9
         # It ended at any time since the look before; one that is only sampled, at any time during itself and the look.
         unsure_s = pace_s if keeps_up else hypot(min(plan.interval_s, pace_s) if plan.pace_s is None else 0.0, takes_s)
