@@ -18,6 +18,8 @@ from edgepipe.devices.power.faults import Faults
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings, PowerMeter, Samples
 from edgepipe.devices.power.plausible import beyond
 from edgepipe.devices.power.recorder import Recorder
+from edgepipe.devices.power.trace import Trace
+from edgepipe.devices.power.windows import Stamp, sync_of
 from edgepipe.devices.selector import select_one
 from edgepipe.devices.work import WorkRequest
 from edgepipe.energy import TraceCounters
@@ -139,16 +141,26 @@ def record(device: str, *, inventory: Path | None = None, to: Path, seconds: flo
                 time.sleep(min(READ_S, seconds - passed_s))
     if recorder.failure is not None:
         raise recorder.failure
-    shown = (_reading([piece], seconds) for piece in recorder.trace().pieces())
-    power_mw = [reading.power_mw for reading in shown if reading is not None]
     return Recorded(
         file=str(to),
         meter=f"{facts.name} {facts.serial}".strip(),
         simulated=facts.simulated,
         seconds=seconds,
-        power_mw=fmean(power_mw) if power_mw else None,
+        power_mw=mean_power_mw(recorder.trace()),
         counters=recorder.counters,
     )
+
+
+def mean_power_mw(trace: Trace) -> float | None:
+    """Return the mean power of all samples that are numbers, None without any."""
+    import numpy as np
+
+    watts, count = 0.0, 0
+    for piece in trace.pieces():
+        powers = piece.volts * piece.amps
+        numbers = np.isfinite(powers)
+        watts, count = watts + float(powers[numbers].sum()), count + int(numbers.sum())
+    return 1e3 * watts / count if count else None
 
 
 def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, advance: Advance = unheard) -> Checked:
@@ -157,8 +169,6 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
     The power of PARTS stretches tells how it wanders; in five windows of WorkRequest's length that averages out as the square root
     of how much longer they are, if it is noise. A change is visible beyond twice the standard uncertainty of a difference (k = 2).
     """
-    from edgepipe.devices.power.windows import Stamp, sync_of
-
     request = WorkRequest()
     with opened(device, inventory) as (entry, meter, facts):
         found, faults = list[Reading](), Faults(facts=facts, below_w=-math.inf)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from edgepipe.devices.power.meter import MeterFacts, Samples
 from edgepipe.devices.power.simulated import Simulated, SimulatedMeter
-from edgepipe.workflows.power import readings
+from edgepipe.devices.power.trace import HeldTrace
+from edgepipe.workflows.power import mean_power_mw, readings
 
 
 class BoardWithoutVolts:
@@ -40,3 +42,12 @@ def test_where_no_sample_is_a_number_there_is_no_reading() -> None:
     meter = BoardWithoutVolts(lost=1.0)
     meter.open()
     assert list(readings(meter, every_s=0.1, seconds=0.3)) == []
+
+
+def test_in_the_mean_of_a_recording_every_sample_counts_alike_whatever_the_pieces() -> None:
+    def piece(start_s: float, amps: list[float]) -> Samples:
+        return Samples(time_s=start_s + np.arange(len(amps)), volts=np.full(len(amps), 2.0), amps=np.array(amps))
+
+    pieces = [piece(0, [0.1] * 97 + [math.nan]), piece(98, [0.2] * 3)]
+    assert mean_power_mw(HeldTrace(pieces)) == pytest.approx(206.0)
+    assert mean_power_mw(HeldTrace([piece(0, [math.nan])])) is None
