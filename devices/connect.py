@@ -9,6 +9,7 @@ from edgepipe.devices.boards.line_board import LineTransport
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.boards.mcu_deployable import DeployableMcu
 from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
+from edgepipe.devices.firmware_build import build
 from edgepipe.devices.inventory import DeviceEntry, FakeLink, LocalLink, QemuLink, SerialLink, SshLink
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.meter import PowerMeter
@@ -78,8 +79,6 @@ def _check_way(entry: DeviceEntry) -> None:
 
 def connect_workable(entry: DeviceEntry) -> Workable:
     """Return a board that a power meter can be held against, not yet opened. Raises UsageError for one that runs no long loops."""
-    if entry.protocol != "edgepipe":
-        raise UsageError(f"{entry.name} speaks MLPerf Tiny's text protocol, in which edgepipe does not measure energy")
     if entry.board not in WORKABLE or entry.transport.kind not in (LINES if entry.board == "mcu" else TRANSPORTS):
         raise UsageError(f"{entry.name} cannot run a model in long loops, which a power meter needs")
     return WORKABLE[entry.board](entry)
@@ -123,7 +122,8 @@ def _fake_mcu(entry: DeviceEntry) -> LineTransport:
 def _qemu(entry: DeviceEntry) -> LineTransport:
     assert isinstance(entry.transport, QemuLink)
     machine = entry.transport.machine
-    return QemuTransport(entry.name, machine, flash=cache_dir() / "flash" / f"{entry.name}-{machine}")
+    flash = cache_dir() / "flash" / f"{entry.name}-{machine}"
+    return QemuTransport(entry.name, machine, lambda name: build(name, flags=entry.firmware_flags), flash=flash)
 
 
 def _serial(entry: DeviceEntry) -> LineTransport:
@@ -144,6 +144,10 @@ def _mlperf_tiny(entry: DeviceEntry) -> MlperfTinyBoard:
     return MlperfTinyBoard(entry.name, line, emulated=entry.is_virtual, board_id=entry.board_id)
 
 
+def _spoken_to(entry: DeviceEntry) -> Workable:
+    return PROTOCOLS[entry.protocol](entry)
+
+
 TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
     "local": _local,
     "ssh": _ssh,
@@ -152,14 +156,14 @@ TRANSPORTS: dict[str, Callable[[DeviceEntry], Transport]] = {
 # How the serial line of a microcontroller is got at.
 LINES: dict[str, Callable[[DeviceEntry], LineTransport]] = {"serial": _serial, "qemu": _qemu, "fake": _fake_mcu}
 # What is spoken on it.
-PROTOCOLS: dict[str, Callable[[DeviceEntry], Board]] = {"edgepipe": _mcu, "mlperf-tiny": _mlperf_tiny}
+PROTOCOLS: dict[str, Callable[[DeviceEntry], Workable]] = {"edgepipe": _mcu, "mlperf-tiny": _mlperf_tiny}
 BOARDS: dict[str, Callable[[DeviceEntry], Board]] = {
     "linux": _linux,
     "coral": _linux,  # the same agent; what is different is its target, and the delegate of a compiled model
-    "mcu": lambda entry: PROTOCOLS[entry.protocol](entry),
+    "mcu": _spoken_to,
     "fake": lambda entry: FakeBoard(_hardware(entry)),
 }
 # Not "fake": a board in memory keeps what it is given no longer than the command lives.
 DEPLOYABLE: dict[str, Callable[[DeviceEntry], Deployable]] = {"linux": _linux, "coral": _linux, "mcu": _mcu}
 # Not "fake" either: it draws no power, and has no loops to run.
-WORKABLE: dict[str, Callable[[DeviceEntry], Workable]] = {"linux": _linux, "coral": _linux, "mcu": _mcu}
+WORKABLE: dict[str, Callable[[DeviceEntry], Workable]] = {"linux": _linux, "coral": _linux, "mcu": _spoken_to}

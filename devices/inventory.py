@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from edgepipe.devices.firmware_build import EMULATED
+from edgepipe.devices.firmware_build import EMULATED, ENERGY_BAUD, ENERGY_MODE
 from edgepipe.devices.flashing import TOOLS, FlashEntry
 from edgepipe.devices.power import METERS, PowerEntry
 from edgepipe.devices.transports.fake import Fault
@@ -21,7 +21,7 @@ from edgepipe.errors import InventoryError
 
 T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
-MCU_KEYS = ("board_id", "protocol")
+MCU_KEYS = ("board_id", "protocol", "energy_mode")
 # What selectors, shells and file names all take as it is.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Text = Annotated[str, Field(min_length=1)]
@@ -130,6 +130,7 @@ class DeviceEntry:
 
     `hardware` is the kind of a microcontroller's board, `board_id` its serial number and kind as its firmware tells them: another
     board is refused. `flash` is what writes its flash, `protocol` what it speaks: with MLPerf Tiny's, whoever's firmware it runs.
+    With `energy_mode` edgepipe's own firmware is built for that protocol's energy mode, in which time stamps are edges of a pin.
     `power` is the meter that its current flows through, `marker_gpio` the line of a Linux board's GPIO that is wired to that.
     """
 
@@ -141,6 +142,7 @@ class DeviceEntry:
     hardware: str | None = None
     board_id: Text | None = None
     protocol: Literal["edgepipe", "mlperf-tiny"] = "edgepipe"
+    energy_mode: bool = False
     power: PowerEntry | None = None
     marker_gpio: GpioLine | None = None
     flash: FlashEntry | None = None
@@ -154,6 +156,11 @@ class DeviceEntry:
     def is_virtual(self) -> bool:
         """Whether no hardware stands behind it, so that its figures are never taken for measured ones."""
         return self.emulated or isinstance(self.transport, FakeLink | QemuLink)
+
+    @property
+    def firmware_flags(self) -> tuple[str, ...]:
+        """With what its firmware is built, beside what its port says."""
+        return ENERGY_MODE if self.energy_mode else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +261,10 @@ def _entry(name: str, content: dict[str, Any], here: str, problems: list[str]) -
     device = _collect(problems, here, lambda: parse(DeviceEntry, fields, source=here, error=InventoryError))
     if device and device.board != "mcu":
         problems.extend(f'{here}: "{key}" is for microcontrollers (board: mcu)' for key in MCU_KEYS if key in content)
+    if device and device.energy_mode and isinstance(link, SerialLink) and link.baud != ENERGY_BAUD:
+        problems.append(
+            f"{here}: energy_mode is at {ENERGY_BAUD} baud, not {link.baud}; write baud: {ENERGY_BAUD} into its transport"
+        )
     if device and link:
         yield device
 

@@ -78,6 +78,7 @@ class Metering:
             _idle(work),
             settings=settings,
             marked=marked,
+            falling=work.falling,
             rules=self._rules,
             calibrated_utc=self._meter.calibrated_utc,
         )

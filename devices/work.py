@@ -48,11 +48,13 @@ class Stretch:
 class Work:
     """What a board did, in order.
 
-    `marked`: it raised a line around each window; `logged`: it noted the times itself, and they were mapped from its own clock.
+    `marked`: it raised a line around each window, or, where that is `falling`, had it fall for a moment as each began and ended.
+    `logged`: it noted the times itself, and they were mapped from its own clock.
     """
 
     stretches: tuple[Stretch, ...]
     marked: bool = False
+    falling: bool = False
     logged: bool = False
 
 

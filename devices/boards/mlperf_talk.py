@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
+from edgepipe.devices.firmware_build import ENERGY_BAUD
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.errors import DeviceUnreachable, InfrastructureError
 
 Answer = TypeVar("Answer")
 READY = "m-ready"
 MESSAGE = re.compile(r"m-.*|e-\[.*\]")
+LAP = re.compile(r"m-lap-us-(\d{1,10})")
 BYTES_A_LINE = 31  # 62 digits: with "db " and "%" within the 80 characters that a board keeps
 ASK_S, AGAIN_S, QUIET_S, LONGEST_NOISE_S = 3.0, 0.5, 0.2, 10.0
 SLOWEST_BYTES_PER_S = 250.0  # of samples, as digits at 9600 baud and back again
 ANSWER_BYTES_MAX = 1 << 20
 TRIES = 5
+ENERGY_TODO = f"a board in energy mode answers at {ENERGY_BAUD}."
 STAMP_WRAP = 1 << 32  # time stamps are 32-bit microseconds: 71.6 minutes
 
 
@@ -53,13 +56,20 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Laps:
-    """Runs between two time stamps of the board, `stamps_us`; here they took `seen_s`, with `warmup` runs before them."""
+    """Runs between two time stamps of the board, `stamps_us`; here they took `seen_s`, with `warmup` runs before them.
+
+    They ran from `start_s` to `end_s` of this machine's clock, where there was no warm-up, either of which may be wrong by half of
+    `slack_s`. In energy mode there are no stamps, and the duration is what lies between the two.
+    """
 
     runs: int
     warmup: int
     duration_us: int
     seen_s: float
-    stamps_us: tuple[int, int]
+    start_s: float
+    end_s: float
+    slack_s: float
+    stamps_us: tuple[int, int] | None
     scores: tuple[float, ...]
 
 
@@ -70,9 +80,13 @@ class MlperfTalk:
         self._line, self._device, self._clock = line, device, clock
         self._rest = b""
         self._heard = 0
+        self.in_energy_mode = False
 
-    def hello(self, *, deadline_s: float) -> str:
-        """Find the board, whatever it says while it starts, and return the name that it gives itself. Raises DeviceUnreachable."""
+    def hello(self, *, deadline_s: float, baud: int | None = None) -> str:
+        """Find the board, whatever it says while it starts, and return the name that it gives itself.
+
+        Raises DeviceUnreachable, which tells the line's `baud`.
+        """
         end = self._clock() + deadline_s
         while (left_s := end - self._clock()) > 0 and self._heard < ANSWER_BYTES_MAX:
             try:
@@ -86,15 +100,19 @@ class MlperfTalk:
             self._settle()  # answers to what was asked again in vain
             return self._surely(self._name)
         raise DeviceUnreachable(
-            f"{self._device} does not speak MLPerf Tiny's text protocol",
+            f"{self._device} does not speak MLPerf Tiny's text protocol" + ("" if baud is None else f" at {baud} baud"),
             cause=self._likely_cause(),
-            todo="Check `baud` and the board.",
+            todo="Check the board, and `baud`: " + ("115200 is usual." if baud == ENERGY_BAUD else ENERGY_TODO),
         )
 
     def profile(self) -> Profile:
         """Ask for the firmware and the model in it."""
         said = self._surely(lambda: tuple(self._said("profile")))
         return Profile(firmware=_bracketed(said, "m-profile-"), model=_bracketed(said, "m-model-"))
+
+    def find_mode(self) -> None:
+        """Learn whether its time stamps are lines, or in energy mode edges of a pin, in which case `timestamp` says nothing."""
+        self.in_energy_mode = not self._surely(lambda: any(LAP.match(message) for message in self._said("timestamp")))
 
     def load(self, data: bytes) -> None:
         """Load the input and have the board print it back. Raises InfrastructureError where it arrives damaged every time."""
@@ -121,26 +139,33 @@ class MlperfTalk:
         """
         began = self._clock()
         seen = self._seen(f"infer {runs} {warmup}", deadline_s=deadline_s)
-        said = [message for message, _ in seen]
-        laps = [int(found[1]) for message in said if (found := re.fullmatch(r"m-lap-us-(\d{1,10})", message))]
-        ended = next((at for message, at in seen if message == "m-infer-done"), None)
-        if not laps and ended is not None:
+        laps = [(int(found[1]), at) for message, at in seen if (found := LAP.fullmatch(message))]
+        started = [at for message, at in seen if message == f"m-infer-start-{runs}"]
+        ended = [at for message, at in seen if message == "m-infer-done"]
+        if not laps and ended and not self.in_energy_mode:
             raise InfrastructureError(
                 f"{self._device} tells no times",
                 cause="it is in energy mode, where they are edges on a pin",
-                todo="Flash the other.",
+                todo="Switch it off and on, and measure again.",
             )
-        if f"m-infer-start-{runs}" not in said or ended is None or len(laps) != 2:
+        if len(started) != 1 or len(ended) != 1 or len(laps) != (0 if self.in_energy_mode else 2):
             raise InfrastructureError(
                 f"what {self._device} tells of {runs} runs is not complete", cause="the line damaged it, or the board started anew"
             )
-        first, last = laps
+        # What came last before the runs and first after them.
+        before_s, after_s = (laps[0][1], laps[1][1]) if laps else (started[0], ended[0])
+        # The board began after the command was sent, and before its line was here; to come back takes a line no longer than that.
+        slack_s = min(before_s - began, (after_s - began) / 2)
+        start_s, end_s = began + slack_s / 2, after_s - slack_s / 2
         return Laps(
             runs=runs,
             warmup=warmup,
-            duration_us=(last - first) % STAMP_WRAP,
-            seen_s=ended - began,
-            stamps_us=(first, last),
+            duration_us=(laps[1][0] - laps[0][0]) % STAMP_WRAP if laps else round(1e6 * (end_s - start_s)),
+            seen_s=ended[0] - began,
+            start_s=start_s,
+            end_s=end_s,
+            slack_s=slack_s,
+            stamps_us=(laps[0][0], laps[1][0]) if laps else None,
             scores=self.scores(),
         )
 

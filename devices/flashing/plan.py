@@ -66,7 +66,7 @@ def _built(entry: DeviceEntry, port: firmware_build.FirmwarePort | None, baud: i
             f'there is no firmware for the hardware "{entry.hardware}"' if entry.hardware else "its entry does not say its hardware"
         )
         raise UsageError(f"{entry.name} cannot be flashed: {said}", todo=f"Known: {known}. Or name a firmware with --file.")
-    flags = (f"-DBAUD={baud}u",)
+    flags = (f"-DBAUD={baud}u", *entry.firmware_flags)
     return (build_with_tflm(port.name, tflm, flags=flags) if tflm else firmware_build.build(port.name, flags=flags)).path
 
 

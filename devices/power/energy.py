@@ -27,17 +27,19 @@ def energy_of(
     *,
     settings: MeterSettings = MeterSettings(),
     marked: bool = False,
+    falling: bool = False,
     rules: Rules = MLPERF_TINY,
     calibrated_utc: str | None = None,
 ) -> Energy:
     """Return the energy of one inference: the median of the windows around `stamps`, with its uncertainty (k = 2).
 
-    `marked`: the board raises the meter's marker in each window, and does not outside. `calibrated_utc` is when the error terms in
-    `facts` were found. Where anything is wrong the energy is None, and `reason` tells all of it.
+    `marked`: the board raises the meter's marker in each window, and does not outside, or, where that is `falling`, has it fall for
+    a moment at both ends of each. `calibrated_utc` is when the error terms in `facts` were found. Where anything is wrong the
+    energy is None, and `reason` tells all of it.
 
     Raises DataError for a damaged file.
     """
-    found = find_windows(facts, trace, stamps, idle, marked=marked, rules=rules)
+    found = find_windows(facts, trace, stamps, idle, marked=marked, falling=falling, rules=rules)
     faults = find_faults(facts, trace, idle)
     measured = measure(facts, trace, found.windows, idle)
     problems = [*found.problems, *faults.problems(), *_doubts(facts, measured, settings)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, zip_longest
 from math import hypot, inf, sqrt
 
 from edgepipe.devices.power.meter import MeterFacts
@@ -113,14 +113,21 @@ def sync_of(facts: MeterFacts, stamps: Sequence[Stamp], *, marked: bool, began_s
 
 
 def find_windows(
-    facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle, *, marked: bool = False, rules: Rules = MLPERF_TINY
+    facts: MeterFacts,
+    trace: Trace,
+    stamps: Sequence[Stamp],
+    idle: Idle,
+    *,
+    marked: bool = False,
+    falling: bool = False,
+    rules: Rules = MLPERF_TINY,
 ) -> Found:
-    """Return the windows, one per stamp, with all that is wrong with them."""
+    """Return the windows, one per stamp, with all that is wrong with them; a marker that is `falling` does so at both ends."""
     began_s = next((float(piece.time_s[0]) for piece in trace.pieces() if piece.time_s.size), inf)
     sync = sync_of(facts, stamps, marked=marked, began_s=began_s)
     problems = list(_too_few(stamps, idle, rules))
     if sync is SyncClass.S0:
-        windows, missing = _by_marker(facts, trace, stamps, idle)
+        windows, missing = _by_marker(facts, trace, stamps, idle, falling=falling)
         if missing:
             problems.append(
                 f"the marker does not match the {len(stamps)} windows: {missing} edges too many or too few"
@@ -170,9 +177,12 @@ def _sampling_s(facts: MeterFacts) -> float:
     return hypot(facts.period_s / sqrt(3), facts.jitter_s)
 
 
-def _by_marker(facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle) -> tuple[tuple[Window, ...], int]:
+def _by_marker(
+    facts: MeterFacts, trace: Trace, stamps: Sequence[Stamp], idle: Idle, *, falling: bool
+) -> tuple[tuple[Window, ...], int]:
     """Return a window per stamp that has exactly one pulse of its length, and how many edges are too many or too few."""
-    pulses = list(islice(_pulses(trace, idle.before.start_s, idle.after.end_s), MOST_PULSES))
+    found = _between_falls if falling else _pulses
+    pulses = list(islice(found(trace, idle.before.start_s, idle.after.end_s), MOST_PULSES))
     windows, missing = list[Window](), 0
     for stamp in stamps:
         own = [pulse for pulse in pulses if _overlap(pulse, stamp)]
@@ -192,13 +202,30 @@ def _overlap(one: Span, other: Span) -> bool:
 
 
 def _pulses(trace: Trace, start_s: float, end_s: float) -> Iterator[Span]:
-    """Yield the stretches in which the marker is up; one that is so throughout one end of the trace has no such end.
+    """Yield the stretches in which the marker is up; one that is so throughout one end of the trace has no such end."""
+    rise_s, up = -inf, False
+    for edge_s, level in _edges(trace, start_s, end_s):
+        if up and not level:
+            yield Span(start_s=rise_s, end_s=edge_s)
+        rise_s, up = edge_s, level
+    if up:
+        yield Span(start_s=rise_s, end_s=inf)
+
+
+def _between_falls(trace: Trace, start_s: float, end_s: float) -> Iterator[Span]:
+    """Yield from a fall of the marker to the next, two by two; one that has no other has no end."""
+    falls = (edge_s for edge_s, level in _edges(trace, start_s, end_s) if not level and edge_s > -inf)
+    return (Span(start_s=first, end_s=second) for first, second in zip_longest(falls, falls, fillvalue=inf))
+
+
+def _edges(trace: Trace, start_s: float, end_s: float) -> Iterator[tuple[float, bool]]:
+    """Yield when the marker changes and whether it is up then, after what it is to begin with, at no time.
 
     An edge lies between two samples: the middle is as good as any.
     """
     import numpy as np
 
-    rise_s, up, last_s = -inf, None, -inf
+    up, last_s = None, -inf
     for piece in trace.pieces(start_s, end_s):
         inside = (piece.time_s >= start_s) & (piece.time_s <= end_s)
         if piece.marker is None:
@@ -206,14 +233,10 @@ def _pulses(trace: Trace, start_s: float, end_s: float) -> Iterator[Span]:
         level, time_s = piece.marker[inside], piece.time_s[inside]
         if not level.size:
             continue
-        before = level[0] if up is None else up
-        changes = np.flatnonzero(np.diff(level, prepend=before))
+        if up is None:
+            up = bool(level[0])
+            yield -inf, up
+        changes = np.flatnonzero(np.diff(level, prepend=up))
         for index in changes:
-            edge_s = float(time_s[index] + (time_s[index - 1] if index else last_s)) / 2
-            if level[index]:
-                rise_s = edge_s
-            else:
-                yield Span(start_s=rise_s, end_s=edge_s)
+            yield float(time_s[index] + (time_s[index - 1] if index else last_s)) / 2, bool(level[index])
         up, last_s = bool(level[-1]), float(time_s[-1])
-    if up:
-        yield Span(start_s=rise_s, end_s=inf)

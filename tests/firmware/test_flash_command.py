@@ -40,7 +40,8 @@ def table(tmp_path: Path) -> Iterator[Path]:
         (tmp_path / "farm_inventory.yaml").write_text(
             "schema: 1\ndevices:\n"
             f"  m4: {{board: mcu, target: mcu, hardware: host, board_id: host-host, transport: {link}, flash: {tool}}}\n"
-            f"  nucleo: {{board: mcu, target: mcu, hardware: nucleo-l4r5zi, transport: {link}, {pyocd}}}\n"
+            "  nucleo: {board: mcu, target: mcu, hardware: nucleo-l4r5zi, protocol: mlperf-tiny, energy_mode: true, "
+            f"transport: {link.replace('921600', '9600')}, {pyocd}}}\n"
             "  m4-qemu: {board: mcu, target: mcu, transport: {kind: qemu, machine: mps2-an386}, emulated: true}\n"
         )
         yield tmp_path
@@ -68,6 +69,8 @@ def test_a_dry_run_shows_the_command_and_touches_nothing(table: Path, edgepipe: 
     if shutil.which("arm-none-eabi-gcc"):
         assert shown.out.startswith("pyocd load --no-wait --uid 066B ")
         assert "/stm32l4-" in shown.out
+        built = next(Path(word) for word in shown.out.split() if "/stm32l4-" in word).read_bytes()
+        assert b"m-timestamp-mode-energy" in built and b"m-timestamp-mode-performance" not in built
     shown = edgepipe("flash", "nucleo", "--dry-run", "--file", "my.elf", "--json")
     assert shown.json["command"][-1] == str(table / "my.elf")
     assert shown.json["dry_run"] is True

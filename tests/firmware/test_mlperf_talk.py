@@ -135,6 +135,20 @@ def test_a_board_in_energy_mode_is_said_to_be() -> None:
     assert "energy mode" in raised.value.cause
 
 
+@pytest.mark.parametrize(("stamp", "energy"), [(["m-lap-us-7"], False), ([], True), (["m-lap-us-4294967296 x"], False)])
+def test_whether_a_board_is_in_energy_mode_is_asked_by_a_time_stamp(stamp: list[str], energy: bool) -> None:
+    talk = MlperfTalk(Scripted({"timestamp": stamp}), "m4")
+    talk.find_mode()
+    assert talk.in_energy_mode is energy
+
+
+def test_in_energy_mode_a_time_that_is_told_is_of_another_board() -> None:
+    talk = MlperfTalk(Scripted({**USUAL, "timestamp": []}), "m4")
+    talk.find_mode()
+    with pytest.raises(InfrastructureError, match="9 runs is not complete"):
+        talk.infer(9, 1, deadline_s=5)
+
+
 def test_an_error_of_the_board_is_told_in_its_words() -> None:
     with pytest.raises(Refused, match=r"answers 'infer 9 2' with: e-\[Unknown command: infer 9 2\]"):
         MlperfTalk(Scripted(USUAL), "m4").infer(9, 2, deadline_s=5)
@@ -169,9 +183,10 @@ def test_a_board_that_speaks_something_else_is_said_to(said: bytes, cause: str) 
             pass
 
     began = monotonic()
-    with pytest.raises(DeviceUnreachable, match="does not speak MLPerf Tiny") as raised:
-        MlperfTalk(Saying({}), "m4").hello(deadline_s=0.3)
+    with pytest.raises(DeviceUnreachable, match="does not speak MLPerf Tiny's text protocol at 115200 baud") as raised:
+        MlperfTalk(Saying({}), "m4").hello(deadline_s=0.3, baud=115_200)
     assert cause in raised.value.cause
+    assert "a board in energy mode answers at 9600" in raised.value.todo
     assert monotonic() < began + 10
 
 

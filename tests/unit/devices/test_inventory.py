@@ -163,12 +163,23 @@ def test_a_serial_line_is_one_of_this_machine_or_of_another(tmp_path: Path, link
 
 def test_what_only_a_microcontroller_has_is_refused_elsewhere(tmp_path: Path) -> None:
     local = "board: linux, target: host, transport: {kind: local}"
-    text = f"schema: 1\ndevices: {{a: {{{local}, protocol: mlperf-tiny, board_id: x}}}}\n"
+    text = f"schema: 1\ndevices: {{a: {{{local}, protocol: mlperf-tiny, board_id: x, energy_mode: true}}}}\n"
     assert problems_of(tmp_path, text) == tuple(
-        f'devices.a: "{key}" is for microcontrollers (board: mcu)' for key in ("board_id", "protocol")
+        f'devices.a: "{key}" is for microcontrollers (board: mcu)' for key in ("board_id", "protocol", "energy_mode")
     )
     (problem,) = problems_of(tmp_path, f"schema: 1\ndevices: {{a: {{{local}, protocol: mlperf}}}}\n")
     assert "'edgepipe' or 'mlperf-tiny'" in problem
+
+
+def test_a_firmware_in_energy_mode_is_at_its_own_rate(tmp_path: Path) -> None:
+    text = (
+        "schema: 1\ndevices: {a: {board: mcu, target: mcu, energy_mode: true, transport: {kind: serial, by_id: usb-1, baud: %d}}}\n"
+    )
+    (problem,) = problems_of(tmp_path, text % 115_200)
+    assert problem == "devices.a: energy_mode is at 9600 baud, not 115200; write baud: 9600 into its transport"
+    path = tmp_path / "right.yaml"
+    path.write_text(text % 9600)
+    assert read_inventory(path).devices["a"].firmware_flags == ("-DEDGEPIPE_ENERGY_MODE",)
 
 
 def test_no_blocks_at_all_are_refused_where_they_are_written(tmp_path: Path) -> None:

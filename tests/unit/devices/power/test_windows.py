@@ -108,6 +108,50 @@ def test_a_marker_that_does_not_match_leaves_no_energy(spoil: Callable[[KnownBoa
     assert "the marker does not match the 5 windows" in energy.reason
 
 
+def fall_only(board: KnownBoard) -> None:
+    """Have the marker be up, and fall for a sample as each window begins and ends."""
+    ends = np.array([end for stamp in board.stamps for end in (stamp.start_s, stamp.end_s)])
+    board.marker[:] = True
+    board.marker[np.searchsorted(board.time_s, ends)] = False
+
+
+def test_a_marker_that_falls_at_both_ends_finds_the_same_windows() -> None:
+    board, falling = KnownBoard(), KnownBoard()
+    fall_only(falling)
+    found = find_windows(falling.facts, falling.trace(), falling.stamps, falling.idle, marked=True, falling=True)
+    assert (found.sync, found.problems) == (SyncClass.S0, ())
+    assert found.windows == find_windows(board.facts, board.trace(), board.stamps, board.idle, marked=True).windows
+
+
+def miss_a_fall(board: KnownBoard) -> None:
+    fall_only(board)
+    board.marker[board.within(6.9, 7.1)] = True
+
+
+def miss_the_last_fall(board: KnownBoard) -> None:
+    fall_only(board)
+    board.marker[board.within(70.9, 71.1)] = True
+
+
+def fall_once_more(board: KnownBoard) -> None:
+    fall_only(board)
+    board.marker[board.within(25, 25.01)] = False
+
+
+def fall_twice_more(board: KnownBoard) -> None:
+    fall_once_more(board)
+    board.marker[board.within(26, 26.01)] = False
+
+
+@pytest.mark.parametrize("spoil", [miss_a_fall, miss_the_last_fall, fall_once_more, fall_twice_more, never, stick, floating])
+def test_falls_that_do_not_match_leave_no_energy(spoil: Callable[[KnownBoard], None]) -> None:
+    board = KnownBoard()
+    spoil(board)
+    found = find_windows(board.facts, board.trace(), board.stamps, board.idle, marked=True, falling=True)
+    assert found.missing > 0
+    assert "the marker does not match the 5 windows" in found.problems[0]
+
+
 @pytest.mark.parametrize("spoil", [stick, never, floating])
 def test_a_marker_that_nobody_wired_does_not_matter(spoil: Callable[[KnownBoard], None]) -> None:
     board = KnownBoard()
