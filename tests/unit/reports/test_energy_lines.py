@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from counted_runs import record
 from rich.console import Console, RenderableType
 
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, TraceCounters, TraceView
@@ -19,7 +20,6 @@ from edgepipe.reports.frame import frame
 from edgepipe.reports.render.console import comparison, runs
 from edgepipe.reports.render.html import html_report
 from edgepipe.reports.render.markdown import markdown_report
-from tests.unit.reports.test_chip import record
 
 MEASURED = Energy(
     energy_uj=1430.668,

@@ -18,6 +18,9 @@ from edgepipe.records import Capabilities
 from edgepipe.workflows.preflight import BUILT_IN_ENGINE, check_fit, fits
 from tests.firmware.graph import FLOAT32, INT32, Graph
 
+needs_gcc = pytest.mark.skipif(
+    shutil.which("gcc") is None, reason="the engine is asked in a build for this machine: apt-get install gcc"
+)
 BOARD = DeviceEntry(name="m4", board="mcu", target="mcu", transport=QemuLink(machine="mps2-an386"))
 
 
@@ -64,9 +67,8 @@ def test_everything_that_is_missing_is_told_at_once_with_layer_and_bytes(model: 
     assert "arena: 3,000 bytes, 10 more than the 2,990 allowed" in found[3]
 
 
+@needs_gcc
 def test_a_board_with_the_built_in_engine_needs_what_that_says_to_the_byte(model: Path) -> None:
-    if shutil.which("gcc") is None:
-        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
     plan = plan_of(model.read_bytes()).plan
     assert plan is not None and plan.arena_bytes > 3000
     offered = Capabilities(ops=OPS, arena_bytes=plan.arena_bytes, open_shapes=False, engine=BUILT_IN_ENGINE)
@@ -75,9 +77,8 @@ def test_a_board_with_the_built_in_engine_needs_what_that_says_to_the_byte(model
     assert len(found) == 1 and ", 1 more than the" in found[0]
 
 
+@needs_gcc
 def test_an_operator_that_the_engine_has_and_does_not_know_in_this_way_is_told_with_its_layer(tmp_path: Path) -> None:
-    if shutil.which("gcc") is None:
-        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
     graph = Graph(np.random.default_rng(0))
     source, total = graph.input((1, 4)), graph.tensor((1, 4), scales=[0.1])
     wide = graph.tensor((1, 4), dtype=INT32)
@@ -88,9 +89,8 @@ def test_an_operator_that_the_engine_has_and_does_not_know_in_this_way_is_told_w
     assert len(found) == 1 and found[0].startswith('operator 0 ADD of layer "t1": ')
 
 
+@needs_gcc
 def test_every_operator_of_a_float_model_is_told_and_not_only_the_first(tmp_path: Path) -> None:
-    if shutil.which("gcc") is None:
-        pytest.skip("the engine is asked in a build for this machine: apt-get install gcc")
     graph = Graph(np.random.default_rng(0))
     source, wide, total = (graph.tensor((1, 4), dtype=FLOAT32) for _ in range(3))
     graph.inputs.append(source)

@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from counted_runs import record
 
 from edgepipe.records import RunOutcome, RunRecord
 from edgepipe.reports.store import Store
 from edgepipe.workflows.report import report
-from tests.unit.reports.test_chip import record
 
 
 def at(minute: int, outcome: RunOutcome) -> RunRecord:

@@ -20,6 +20,7 @@ from edgepipe.devices.power.recorder import LATE_S, READ_S, WRITE_S, Recorder
 from edgepipe.devices.power.replay import Replay, ReplayMeter
 from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, MeterMissing, StorageError
+from tests.power_meters.clock import Clock
 
 DEADLINE_S = 20.0
 NOTHING = Samples(time_s=np.zeros(0), volts=np.zeros(0), amps=np.zeros(0), marker=np.zeros(0, bool))
@@ -165,19 +166,6 @@ def test_samples_that_are_on_their_way_when_it_stops_still_come(tmp_path: Path) 
     assert max(piece.time_s[-1] for piece in recorder.trace().pieces() if piece.time_s.size) >= stopped_s
 
 
-class Clock:
-    """Time that passes when somebody rests."""
-
-    def __init__(self) -> None:
-        self.now_s = 5000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def rest(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 def replayed(path: Path, clock: Clock, *, repeat: bool = False) -> ReplayMeter:
     return ReplayMeter(Replay(file=str(path), repeat=repeat), clock=clock, rest=clock.rest)
 
@@ -190,7 +178,7 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_a_recording_plays_as_it_was_measured(recording: Path) -> None:
-    board, clock, played = KnownBoard(), Clock(), list[Samples]()
+    board, clock, played = KnownBoard(), Clock(5000.0), list[Samples]()
     meter = replayed(recording, clock)
     facts = meter.open()
     assert facts == replace(COUNTING, name="replay of exact", simulated=True)
@@ -206,7 +194,7 @@ def test_a_recording_plays_as_it_was_measured(recording: Path) -> None:
 
 
 def test_nothing_is_played_before_its_time(recording: Path) -> None:
-    clock = Clock()
+    clock = Clock(5000.0)
     meter = replayed(recording, clock)
     meter.open()
     clock.now_s += 2.0
@@ -217,7 +205,7 @@ def test_nothing_is_played_before_its_time(recording: Path) -> None:
 
 
 def test_a_recording_may_be_repeated(recording: Path) -> None:
-    clock = Clock()
+    clock = Clock(5000.0)
     meter = replayed(recording, clock, repeat=True)
     meter.open()
     clock.now_s += 250
@@ -228,11 +216,11 @@ def test_a_recording_may_be_repeated(recording: Path) -> None:
 
 def test_without_its_recording_there_is_no_meter(tmp_path: Path) -> None:
     with pytest.raises(MeterMissing, match="cannot read"):
-        replayed(tmp_path / "missing", Clock()).open()
+        replayed(tmp_path / "missing", Clock(5000.0)).open()
     with pytest.raises(DeviceUnreachable, match="not being played"):
-        replayed(tmp_path / "missing", Clock()).read(deadline_s=0)
+        replayed(tmp_path / "missing", Clock(5000.0)).read(deadline_s=0)
 
 
 def test_a_recording_of_a_simulated_meter_stays_one(recording: Path) -> None:
     assert TraceFile(recording).facts.simulated is False
-    assert replayed(recording, Clock()).open().simulated is True
+    assert replayed(recording, Clock(5000.0)).open().simulated is True

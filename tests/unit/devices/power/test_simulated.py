@@ -13,6 +13,7 @@ from edgepipe.devices.power.meter import MeterFacts, Samples
 from edgepipe.devices.power.pieces import joined
 from edgepipe.devices.power.simulated import Activity, Simulated, SimulatedMeter, Steady
 from edgepipe.errors import DeviceUnreachable
+from tests.power_meters.clock import Clock
 
 EXACT = Simulated(volts=4.0, idle_mw=40, active_mw=240, gain=0, volt=0, offset_ua=0, clock_ppm=0)
 
@@ -27,18 +28,6 @@ class Pulse:
 
     def marked(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         return (time_s > 1) & (time_s <= 2)
-
-
-class Clock:
-    """Time that passes when somebody rests."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def rest(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 def measured(settings: Simulated, seconds: float = 3.0, activity: Activity | None = None) -> tuple[MeterFacts, Samples]:
