@@ -7,9 +7,9 @@ import fcntl
 import os
 import struct
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator
 
-DEFAULT_CHIP = "/dev/gpiochip0"
+CHIP = "/dev/gpiochip0"
 CONSUMER = b"edgepipe"
 FLAG_OUTPUT = 1 << 3  # GPIO_V2_LINE_FLAG_OUTPUT
 # gpio_v2_line_request: offsets[64], consumer[32], config (flags, num_attrs, padding[5], attrs[10] of 24), num_lines,
@@ -21,17 +21,16 @@ SET_VALUES = 0xC0000000 | VALUES.size << 16 | 0xB40F  # GPIO_V2_LINE_SET_VALUES_
 
 
 @contextmanager
-def output_line(line: int, chip: Optional[str] = None) -> Iterator[Callable[[bool], None]]:
+def output_line(line: int) -> Iterator[Callable[[bool], None]]:
     """Hold a line, low at first and at the end, and yield what sets it. Raises OSError where there is none, or it is in use."""
-    path = chip or DEFAULT_CHIP
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(CHIP, os.O_RDWR | os.O_CLOEXEC)
         try:
             held = _request(handle, line)
         finally:
             os.close(handle)
     except OSError as exc:
-        raise OSError("line %d of %s cannot be the marker: %s" % (line, path, exc.strerror)) from exc
+        raise OSError("line %d of %s cannot be the marker: %s" % (line, CHIP, exc.strerror)) from exc
 
     def put(high: bool) -> None:
         fcntl.ioctl(held, SET_VALUES, bytearray(VALUES.pack(int(high), 1)))

@@ -29,7 +29,7 @@ def _work(job: Job) -> None:
     model.feed(seeded_inputs(model.inputs, request["seed"]))
     warm_up(model.invoke, request["least_inferences"], WARMUP_S, job.alive)
     stretches: List[List[Any]] = []
-    with _marker(request["marker_gpio"], request.get("gpio_chip")) as mark:
+    with _marker(request["marker_gpio"]) as mark:
         stretches.append(_rest(request["idle_s"], job.alive))
         for _ in range(request["windows"]):
             _rest(GAP_S, job.alive)
@@ -68,9 +68,9 @@ def _rest(seconds: float, alive: Callable[[], None]) -> List[Any]:
 
 
 @contextmanager
-def _marker(line: Optional[int], chip: Optional[str]) -> Iterator[Callable[[bool], None]]:
+def _marker(line: Optional[int]) -> Iterator[Callable[[bool], None]]:
     if line is None:
         yield lambda high: None
     else:
-        with output_line(line, chip) as mark:
+        with output_line(line) as mark:
             yield mark
