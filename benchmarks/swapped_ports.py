@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import tty
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -20,6 +17,7 @@ from edgepipe.devices.boards.mcu import McuBoard
 from edgepipe.devices.transports.serial import SerialTransport
 from edgepipe.devices.transports.serial_line import Line
 from edgepipe.errors import WrongBoard
+from tests.firmware.host_board import behind_pty
 from tests.firmware.random_models import random_model
 
 COMMAND = "python -m benchmarks.swapped_ports"
@@ -32,18 +30,11 @@ class Ports:
     """Two boards on two lines, and the names under which the lines are found: `lead` says where each name leads."""
 
     def __init__(self, folder: Path, builds: Path, held: ExitStack) -> None:
-        self.folder, self._devices = folder, list[str]()
+        self.folder, self._devices = folder, list[Path]()
         for serial in NAMES.values():
             flags = (f'-DHOST_NAMES=.board = "host", .cpu = "host", .serial = "{serial}"',)
             program = firmware_build.build("host", folder=builds, flags=flags).path
-            master, slave = os.openpty()
-            tty.setraw(slave)
-            process = subprocess.Popen([program], stdin=master, stdout=master)
-            held.callback(process.wait)
-            held.callback(process.kill)
-            held.callback(os.close, slave)
-            held.callback(os.close, master)
-            self._devices.append(os.ttyname(slave))
+            self._devices.append(held.enter_context(behind_pty(program)))
         self.lead(0, 1)
 
     def lead(self, first: int, second: int) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.synthetic import convolution
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.fake import FakeBoard
 from edgepipe.devices.boards.linux import LinuxBoard
 from edgepipe.devices.boards.mcu import McuBoard
@@ -22,16 +21,15 @@ from edgepipe.devices.protocols import BlockRequest, Board, RunOptions
 from edgepipe.devices.transports.fake import FakeHardware, FakeTransport
 from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.transports.local import LocalTransport
-from edgepipe.devices.transports.qemu import QemuTransport, missing_packages
 from edgepipe.devices.transports.ssh import SshTransport
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted
 from edgepipe.records import RunOutcome, unpack_samples_ns
+from tests.firmware.emulated_board import in_qemu, needs_emulator
 from tests.firmware.host_board import HostBoard, KeptLine, firmware
 from tests.firmware.random_models import random_model
 
 FLOATS = convolution(side=4, channels=2)
 FLOAT_SAMPLE = bytes(4 * 4 * 4 * 2)  # one 4 x 4 x 2 picture of float32 zeros
-MACHINE = "mps2-an386"
 QUICK = BlockRequest(index=0, warmup_max_s=0.5, min_s=0.02)
 
 
@@ -87,22 +85,16 @@ def _linux(request: pytest.FixtureRequest, folder: Path, held: ExitStack) -> Ben
 
 def _micro(request: pytest.FixtureRequest, folder: Path, held: ExitStack) -> Bench:
     content, rows = random_model("SOFTMAX", 1, rows=1)
-    sample, built = rows[0][0].tobytes(), request.getfixturevalue("tmp_path_factory").getbasetemp() / "firmware"
+    sample, builds = rows[0][0].tobytes(), request.getfixturevalue("builds")
     exact = request.param in ("mcu-fake", "mcu-qemu")
     if request.param == "mcu-fake":
         fake = FakeMcu(name="board", sample_bytes=len(sample))
         handle: Callable[[], Board] = lambda: McuBoard("board", FakeMcuTransport(fake), emulated=True, lock_folder=folder)  # noqa: E731
     elif request.param == "mcu-qemu":
-        if missing := missing_packages(MACHINE):
-            pytest.skip(f"emulated microcontrollers need apt-get install {' '.join(missing)}")
-        handle = lambda: McuBoard(  # noqa: E731
-            "board",
-            QemuTransport("board", MACHINE, lambda name: firmware_build.build(name, folder=built)),
-            emulated=True,
-            lock_folder=folder,
-        )
+        needs_emulator()
+        handle = lambda: McuBoard("board", in_qemu("board", builds), emulated=True, lock_folder=folder)  # noqa: E731
     else:
-        line = KeptLine(HostBoard(firmware(built)))
+        line = KeptLine(HostBoard(firmware(builds)))
         held.callback(line.switch_off)
         handle = lambda: McuBoard("board", line, lock_folder=folder)  # noqa: E731
         if request.param == "mlperf-tiny":

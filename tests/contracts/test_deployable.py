@@ -86,12 +86,10 @@ def microcontroller(folder: Path, device: HostBoard) -> Bench:
 
 
 @pytest.fixture(params=["fake", "linux-local", "linux-ssh", "mcu"])
-def bench(
-    request: pytest.FixtureRequest, agent_home: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, agent_home: Path, tmp_path: Path, builds: Path) -> Iterator[Bench]:
     device = None
     if request.param == "mcu":
-        device = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
+        device = HostBoard(firmware(builds))
         made = microcontroller(tmp_path, device)
     elif request.param == "fake":
         hardware = FakeHardware(name="board")

@@ -20,8 +20,16 @@ def needs_emulator(machine: str = MACHINE) -> None:
 
 
 def in_qemu(
-    name: str, builds: Path, machine: str = MACHINE, *, flash: Path | None = None, options: Sequence[str] = ()
+    name: str,
+    builds: Path,
+    machine: str = MACHINE,
+    *,
+    flags: tuple[str, ...] = (),
+    flash: Path | None = None,
+    options: Sequence[str] = (),
 ) -> QemuTransport:
-    """Return how the board `name` is got at; its firmware is built in `builds`."""
+    """Return how the board `name` is got at; its firmware is built in `builds`, with `flags` added."""
     needs_emulator(machine)
-    return QemuTransport(name, machine, lambda port: firmware_build.build(port, folder=builds), flash=flash, options=options)
+    return QemuTransport(
+        name, machine, lambda port: firmware_build.build(port, folder=builds, flags=flags), flash=flash, options=options
+    )

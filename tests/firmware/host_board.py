@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+import tty
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +23,7 @@ from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, 
 from edgepipe.errors import DeviceUnreachable
 
 READ_BYTES = 65536
+LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 
 
 def firmware(folder: Path, *, flags: Sequence[str] = ()) -> Path:
@@ -28,6 +31,28 @@ def firmware(folder: Path, *, flags: Sequence[str] = ()) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("the firmware's tests need a C compiler: apt-get install gcc")
     return firmware_build.build("host", folder=folder, flags=tuple(flags)).path
+
+
+def push(line: Line, content: bytes, name: str, scores: int = 0) -> None:
+    """Bring a model into the memory of the board on the line, as the text protocol cannot; `scores` as upload.h numbers them."""
+    link = FrameLink(line, "board")
+    link.hello(deadline_s=10)
+    SerialUpload(link, Upload(content=content, name=name, scores=scores), LIMITS).run(deadline_s=60)
+
+
+@contextmanager
+def behind_pty(program: Path) -> Iterator[Path]:
+    """Run a firmware whose line is a terminal, and yield where that stands."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    process = subprocess.Popen([program], stdin=master, stdout=master)
+    try:
+        yield Path(os.ttyname(slave))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
 
 
 class KeptLine:
@@ -46,11 +71,8 @@ class KeptLine:
         """Leave the board as it is."""
 
     def flash(self, content: bytes, name: str) -> None:
-        """Put a model in, as the text protocol cannot."""
-        link = FrameLink(self._board, "board")
-        link.hello(deadline_s=10)
-        limits = LineLimits(window_bytes=4096, payload_bytes=1024, baud=self.baud)
-        SerialUpload(link, Upload(content=content, name=name), limits).run(deadline_s=60)
+        """Put a model in."""
+        push(self._board, content, name)
 
     def switch_off(self) -> None:
         """Switch the board off."""

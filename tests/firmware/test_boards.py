@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import threading
-import tty
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import cycle
@@ -30,6 +28,7 @@ from edgepipe.workflows.preflight import fits
 from tests.firmware.answered import Real
 from tests.firmware.emulated_board import MACHINE, in_qemu
 from tests.firmware.graph import Graph
+from tests.firmware.host_board import behind_pty
 from tests.firmware.random_models import random_model
 from tests.firmware.tflm import Case, answers
 
@@ -41,17 +40,11 @@ QUICK = BlockRequest(index=0, warmup_min=1, warmup_max_s=0.0, min_invocations=3,
 @pytest.fixture
 def host(tmp_path: Path, program: Path) -> Iterator[McuBoard]:
     """The host's firmware behind a PTY that stands where serial boards do."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    process = subprocess.Popen([program], stdin=master, stdout=master)
-    (tmp_path / "usb-board").symlink_to(os.ttyname(slave))
-    board = McuBoard("m4", SerialTransport("m4", "usb-board", 921_600, folder=tmp_path), lock_folder=tmp_path)
-    yield board
-    board.close()
-    process.kill()
-    process.wait()
-    os.close(master)
-    os.close(slave)
+    with behind_pty(program) as line:
+        (tmp_path / "usb-board").symlink_to(line)
+        board = McuBoard("m4", SerialTransport("m4", "usb-board", 921_600, folder=tmp_path), lock_folder=tmp_path)
+        yield board
+        board.close()
 
 
 def emulated(machine: str, builds: Path) -> McuBoard:

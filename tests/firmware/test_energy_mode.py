@@ -10,32 +10,24 @@ from time import monotonic
 
 import pytest
 
-from edgepipe.devices.firmware_build import ENERGY_MODE, build
+from edgepipe.devices.firmware_build import ENERGY_MODE
 from edgepipe.devices.transports.frame_link import Ask
 from edgepipe.devices.transports.frames import Frame, encode
-from edgepipe.devices.transports.qemu import QemuTransport, missing_packages
 from edgepipe.devices.transports.serial_line import Line
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.emulated_board import in_qemu
+from tests.firmware.host_board import HostBoard, firmware, push
 from tests.firmware.random_models import random_model
-from tests.firmware.test_mlperf_board import flash
 
-MACHINE = "mps2-an386"
 RESET = encode(Frame(kind=Ask.RESET, sequence=7, payload=b""))
 ASKED = ("name%", "profile%", "timestamp%", "db load 4%", "db 00010203%", "infer 3 2%", "results%", "infer%", "infer 0%", "bye%")
 EDGES = 1 + 1 + 2 + 2  # at the start, for "timestamp", and on both sides of the runs of each "infer"
 LAP = rb"m-lap-us-\d+\r\n"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.getbasetemp() / "firmware"
-
-
-def spoken(line: Line, folder: Path) -> bytes:
+def spoken(line: Line) -> bytes:
     """Return all that a board says that is reset with a model in it, and then asked."""
     content, rows = random_model("SOFTMAX", 1, rows=1)
-    (folder / "model.tflite").write_bytes(content)
-    flash(line, folder / "model.tflite", name="tiny")
+    push(line, content, "tiny")
     line.write(RESET, deadline_s=10)
     said = answer(line).rpartition(b"\0")[2]  # after the frame that answers
     sample = rows[0][0].tobytes()
@@ -59,35 +51,32 @@ def without_laps(said: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def expected(built: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def expected(builds: Path) -> bytes:
     """What is said in energy mode: what tests/firmware/test_text.py has of the other, and nothing where that tells a time."""
-    with closing(HostBoard(firmware(built))) as board:
+    with closing(HostBoard(firmware(builds))) as board:
         board.lines()
-        said = without_laps(spoken(board, tmp_path_factory.mktemp("performance")))
+        said = without_laps(spoken(board))
     assert said.startswith(b"m-timestamp-mode-energy\r\nm-init-done\r\nm-ready\r\nm-name-dut-[edgepipe]\r\n")
     assert b"m-warmup-start-2\r\nm-warmup-done\r\nm-infer-start-3\r\nm-infer-done\r\nm-results-[" in said
     return said
 
 
-def test_on_this_machine_each_time_is_an_edge_and_nothing_else_is_said(expected: bytes, built: Path, tmp_path: Path) -> None:
+def test_on_this_machine_each_time_is_an_edge_and_nothing_else_is_said(expected: bytes, builds: Path, tmp_path: Path) -> None:
     pin = tmp_path / "pin"
-    with closing(HostBoard(firmware(built, flags=ENERGY_MODE), marker=pin)) as board:
+    with closing(HostBoard(firmware(builds, flags=ENERGY_MODE), marker=pin)) as board:
         board.lines()
         before = len(pin.read_text().splitlines())
-        assert spoken(board, tmp_path) == expected
+        assert spoken(board) == expected
     moves = [tuple(map(int, move.split())) for move in pin.read_text().splitlines()][before:]
     assert [level for _, level in moves] == [1, 0, 1] * EDGES
     held_ns = [up - down for (down, low), (up, _) in pairwise(moves) if not low]
     assert min(held_ns) >= 1000  # the rules of MLPerf Tiny: at least a microsecond
 
 
-def test_on_an_emulated_board_it_is_the_same_to_the_byte(expected: bytes, built: Path, tmp_path: Path) -> None:
-    if missing := missing_packages(MACHINE):
-        pytest.skip(f"emulated microcontrollers need apt-get install {' '.join(missing)}")
+def test_on_an_emulated_board_it_is_the_same_to_the_byte(expected: bytes, builds: Path, tmp_path: Path) -> None:
     log = tmp_path / "trace"
     options = ("-trace", "led_change_intensity", "-D", str(log))
-    transport = QemuTransport("m4", MACHINE, lambda name: build(name, folder=built, flags=ENERGY_MODE), options=options)
-    with closing(transport):
-        assert spoken(transport.open(deadline_s=20), tmp_path) == expected
+    with closing(in_qemu("m4", builds, flags=ENERGY_MODE, options=options)) as transport:
+        assert spoken(transport.open(deadline_s=20)) == expected
     changes = [line.rsplit(" ", 1)[1] for line in log.read_text().splitlines() if "USERLED0" in line]
     assert changes == ["100%", *["0%", "100%"] * (1 + EDGES)]  # once more when it was switched on; runs do not move it

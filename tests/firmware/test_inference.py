@@ -10,13 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepipe.devices.transports.frame_link import FrameLink
-from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
 from tests.firmware import fuzzing
-from tests.firmware.host_board import HostBoard
+from tests.firmware.host_board import HostBoard, push
 from tests.firmware.tflm import Case, answers
 
-LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 BYTES_A_LINE = 31
 LAP = re.compile(r"m-lap-us-\d+")
 
@@ -27,12 +24,6 @@ def board(program: Path) -> Iterator[HostBoard]:
     started.lines()
     yield started
     started.close()
-
-
-def push(board: HostBoard, content: bytes, name: str, scores: int) -> None:
-    link = FrameLink(board, "board")
-    link.hello(deadline_s=10)
-    SerialUpload(link, Upload(content=content, name=name, scores=scores), LIMITS).run(deadline_s=30)
 
 
 def load(board: HostBoard, sample: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,22 +13,17 @@ import numpy as np
 import pytest
 
 from benchmarks.noisy_line import NoisyLine
-from edgepipe.devices import firmware_build
 from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.connect import connect, connect_deployable
 from edgepipe.devices.inventory import DeviceEntry, SerialLink
 from edgepipe.devices.protocols import BlockRequest, RunOptions
-from edgepipe.devices.transports.frame_link import FrameLink
-from edgepipe.devices.transports.qemu import QemuTransport
 from edgepipe.devices.transports.serial_line import Line
-from edgepipe.devices.transports.serial_upload import LineLimits, SerialUpload, Upload
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, UsageError, WrongBoard
 from edgepipe.records import Block, RunOutcome, unpack_samples_ns
-from tests.firmware.host_board import HostBoard, firmware
+from tests.firmware.emulated_board import in_qemu
+from tests.firmware.host_board import HostBoard, push
 from tests.firmware.tflm import Case, answers
 
-KWS = Path(__file__).resolve().parents[3] / "shared" / "data" / "models" / "kws_ref_model.tflite"
-LIMITS = LineLimits(window_bytes=4096, payload_bytes=1024, baud=921_600)
 QUICK = BlockRequest(index=0, warmup_min=1, min_invocations=10, min_s=0.0)
 
 
@@ -49,29 +43,20 @@ class OneLine:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
+def model(kws: Path, tmp_path: Path) -> Path:
     """Keyword spotting, under the name that the benchmark has for it."""
-    if not KWS.is_file():
-        pytest.skip(f"the real models are not at {KWS.parent}")
     path = tmp_path / "kws01.tflite"
-    path.write_bytes(KWS.read_bytes())
+    path.write_bytes(kws.read_bytes())
     return path
 
 
 @pytest.fixture
-def host(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[HostBoard]:
+def host(program: Path, model: Path) -> Iterator[HostBoard]:
     """The host's firmware with the model in it."""
-    started = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
-    flash(started, model)
+    started = HostBoard(program)
+    push(started, model.read_bytes(), "kws01")
     yield started
     started.close()
-
-
-def flash(line: Line, model: Path, name: str = "kws01") -> None:
-    """Put a model in, as the text protocol cannot."""
-    link = FrameLink(line, "board")
-    link.hello(deadline_s=10)
-    SerialUpload(link, Upload(content=model.read_bytes(), name=name), LIMITS).run(deadline_s=60)
 
 
 def sha256_of(path: Path) -> str:
@@ -164,7 +149,7 @@ def test_a_model_that_is_not_on_the_board_cannot_be_sent(host: HostBoard, model:
 
 
 def test_a_model_of_another_name_is_asked_what_it_takes(host: HostBoard, model: Path, tmp_path: Path) -> None:
-    flash(host, model, name="mine")
+    push(host, model.read_bytes(), "mine")
     assert measured(board_on(host, tmp_path), model.rename(tmp_path / "mine.tflite")).outcome is RunOutcome.OK
 
 
@@ -192,15 +177,10 @@ def test_over_a_line_that_damages_bytes_there_is_never_a_wrong_number(
         assert abs(block.median_ns - right.median_ns) < 0.1e9  # what a digit that was damaged unseen may be worth at most
 
 
-def test_an_emulated_board_is_measured_the_same_way(model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for program, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(program) is None:
-            pytest.skip(f"emulated microcontrollers need {program}: apt-get install {package} libnewlib-arm-none-eabi")
-    folder = tmp_path_factory.getbasetemp() / "firmware"
-    transport = QemuTransport("m4", "mps2-an386", lambda name: firmware_build.build(name, folder=folder))
-    with closing(transport):
+def test_an_emulated_board_is_measured_the_same_way(model: Path, tmp_path: Path, builds: Path) -> None:
+    with closing(in_qemu("m4", builds)) as transport:
         line = transport.open(deadline_s=20)
-        flash(line, model)
+        push(line, model.read_bytes(), "kws01")
         block = measured(board_on(line, tmp_path, emulated=True), model)
     samples = unpack_samples_ns(block.samples_ns_zlib)
     assert block.outcome is RunOutcome.OK

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
 from commandline import Command
 
 from tests.firmware.dense import dense
+from tests.firmware.emulated_board import needs_emulator
 
 PAGE = (Path(__file__).parents[3] / "docs" / "deploying.md").read_text()
 HERE = ("--device", "mcu-m4-qemu", "--yes")
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def models(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two models, and an emulated board whose flash is this test's own; its firmware is built once for all tests."""
-    for tool, package in (("qemu-system-arm", "qemu-system-arm"), ("arm-none-eabi-gcc", "gcc-arm-none-eabi")):
-        if shutil.which(tool) is None:
-            pytest.skip(f"emulated microcontrollers need {tool}: apt-get install {package} libnewlib-arm-none-eabi")
+    needs_emulator()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    built = tmp_path_factory.getbasetemp() / "firmware"
-    built.mkdir(exist_ok=True)
+    builds.mkdir(exist_ok=True)
     (tmp_path / "cache" / "edgepipe").mkdir(parents=True)
-    (tmp_path / "cache" / "edgepipe" / "firmware").symlink_to(built)
+    (tmp_path / "cache" / "edgepipe" / "firmware").symlink_to(builds)
     for seed, name in enumerate(("kws", "newer")):
         (tmp_path / f"{name}.tflite").write_bytes(dense(seed))
 

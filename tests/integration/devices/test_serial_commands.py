@@ -21,12 +21,12 @@ devices:
 
 
 @pytest.fixture
-def model(edgepipe: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def model(edgepipe: Command, tmp_path: Path, builds: Path) -> Iterator[Path]:
     """A small model in the folder of the command, and an inventory with a board that has it in its firmware."""
     content, _ = random_model("SOFTMAX", 1, rows=1)
     path = tmp_path / "small.tflite"
     path.write_bytes(content)
-    board = HostBoard(firmware(tmp_path_factory.getbasetemp() / "firmware"))
+    board = HostBoard(firmware(builds))
     KeptLine(board).flash(content, "small")
     with served(board, "socket") as server:
         (tmp_path / "farm_inventory.yaml").write_text(INVENTORY.format(url=server.url))
