@@ -87,7 +87,9 @@ class QemuTransport:
         command = [PROGRAM, "-M", self._machine, "-kernel", str(firmware.path), *HEADLESS, *COUNTED, *self._kept(), *self._options]
         if shutil.which("setpriv"):  # of util-linux: the emulator ends with whoever started it, however that ends
             command = ["setpriv", "--pdeathsig", "KILL", *command]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(  # in a session of its own, so that Ctrl-C reaches it through us only
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
         self._line = EmulatedLine(self._where(deadline_s), self._name)
         return self._line
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def test_of_an_emulator_that_is_killed_it_is_said_and_no_cable_is_blamed(builds:
         line = transport.open(deadline_s=20.0)
         emulator = transport._process
         assert emulator is not None
+        assert os.getpgid(emulator.pid) != os.getpgid(0), "Ctrl-C in a terminal would end it before edgepipe has let go"
         emulator.kill()
         with pytest.raises(DeviceUnreachable, match="the emulator of m4 has ended") as raised:
             for _ in range(20):
