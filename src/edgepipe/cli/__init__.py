@@ -112,11 +112,10 @@ def _report(exc: EdgepipeError, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         import json
 
-        from edgepipe.cli.output import json_was_shown
+        from edgepipe.cli.output import error_as_json, json_was_shown
 
         if not json_was_shown():
-            body = {"error": exc.slug, "message": exc.what, "problems": list(exc.problems), "exit_code": exc.exit_code}
-            _say(sys.stdout, json.dumps(body))
+            _say(sys.stdout, json.dumps({**error_as_json(exc), "exit_code": exc.exit_code}))
     _say(sys.stderr, f"edgepipe: {exc}")
     return exc.exit_code
 

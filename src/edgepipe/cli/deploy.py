@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepipe.cli.measuring import Delegate, Inventory, Runtime, Threads, run_options
-from edgepipe.cli.output import Json, Quiet, console, progress, show_json
+from edgepipe.cli.output import Json, Quiet, console, error_as_json, progress, show_json
 
 if TYPE_CHECKING:
     from edgepipe.workflows.deploy import Delivery, Planned
@@ -135,16 +135,7 @@ def _plain(delivery: Delivery, code: int) -> dict[str, object]:
     from edgepipe.records import as_json
 
     deployed = None if delivery.deployed is None else as_json(delivery.deployed)
-    error = (
-        None
-        if delivery.error is None
-        else {
-            "error": delivery.error.slug,
-            "message": delivery.error.what,
-            "cause": delivery.error.cause,
-            "problems": list(delivery.error.problems),
-        }
-    )
+    error = None if delivery.error is None else error_as_json(delivery.error)
     cell = {"device": delivery.device, "emulated": delivery.emulated, "model": delivery.model, "sha256": delivery.sha256}
     return {**cell, "exit_code": code, "deployed": deployed, "error": error}
 

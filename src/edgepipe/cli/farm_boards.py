@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgepipe.cli.measuring import Inventory
-from edgepipe.cli.output import Json, Quiet, console, progress, show_json
+from edgepipe.cli.output import Json, Quiet, console, error_as_json, progress, show_json
 from edgepipe.errors import UsageError, worst_exit_code
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _sheet(probed: Probed) -> Sheet:
 
 def _failed(failure: Failure) -> dict[str, object]:
     error = failure.error
-    return {"name": failure.name, "error": error.slug, "message": error.what, "problems": list(error.problems)}
+    return {"name": failure.name, **error_as_json(error)}
 
 
 def _exit_code(found: tuple[object, ...]) -> int:

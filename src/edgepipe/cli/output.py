@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgepipe.errors import EdgepipeError
 from edgepipe.events import Emit, Event, Note, Progress, StepFinished, StepStarted, silent
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def show_json(document: Any) -> None:
     global _shown
     sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, default=str) + "\n")
     _shown = True
+
+
+def error_as_json(exc: EdgepipeError) -> dict[str, Any]:
+    """Return what a message says as fields: what happened, all problems, the usual cause, and what to do."""
+    return {"error": exc.slug, "message": exc.what, "problems": list(exc.problems), "cause": exc.cause, "todo": exc.todo}
 
 
 def json_was_shown() -> bool:

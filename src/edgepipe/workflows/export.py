@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepipe.errors import VerifyFailed
+from edgepipe.errors import UsageError, VerifyFailed
 from edgepipe.events import Emit, Note, silent
 from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.export.arena import Arena, find_arena, has_tflm
@@ -34,9 +34,10 @@ class Exported:
 def export(model: Path, *, to: Path, name: str | None = None, emit: Emit = silent) -> Exported:
     """Write `<name>_model_data.cc`, `.h` and `<name>_op_resolver.h` into the folder `to`.
 
-    Raises VerifyFailed with all problems for a model that does not fit `mcu`, ModelRejected for one that TFLite Micro refuses, and
-    StorageError; files of an earlier export are replaced only when all new ones are complete.
+    Raises VerifyFailed with all problems for a model that does not fit `mcu`, ModelRejected for one that TFLite Micro refuses,
+    UsageError where `to` is a file, and StorageError; files of an earlier export are replaced only when all new ones are complete.
     """
+    check_folder(to)
     content, facts = read_model(model)
     verification = verify(facts, TARGETS["mcu"])
     if not verification.fits:
@@ -59,6 +60,13 @@ def _arena(model: Path, emit: Emit) -> Arena | None:
         emit(Note(text="no arena size: the tflite-micro package is not installed (pip install 'edgepipe[micro]')", warning=True))
         return None
     return find_arena(model, emit=emit)
+
+
+def check_folder(to: Path) -> None:
+    """Raise UsageError where a file stands in the way of the folder `to`: known before anything is computed."""
+    there = next((each for each in (to, *to.parents) if each.exists()), to)
+    if there.exists() and not there.is_dir():
+        raise UsageError(f"{there} is a file, and no folder to write into", todo="Name another folder with --to.")
 
 
 def write_sources(to: Path, sources: Mapping[str, str]) -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ from edgepipe.pipeline.export.micro_arrays import identifier
 from edgepipe.pipeline.export.standalone import standalone
 from edgepipe.pipeline.inspect.flatbuffer import read_model
 from edgepipe.workflows.engine_plan import engine_plan
-from edgepipe.workflows.export import write_sources
+from edgepipe.workflows.export import check_folder, write_sources
 
 USUAL_BOARD = "mps2-an386"  # a Cortex-M4
 
@@ -38,6 +38,7 @@ def export_c(model: Path, *, to: Path, name: str | None = None, board: str | Non
     InfrastructureError without a C compiler, and StorageError.
     """
     compiler = _compiler(board)
+    check_folder(to)
     content, facts = read_model(model)
     label = identifier(name or model.stem)
     with step(emit, f"plan of {model.name}"):

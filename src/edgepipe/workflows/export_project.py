@@ -28,7 +28,7 @@ from edgepipe.pipeline.inspect.parity.run import run
 from edgepipe.pipeline.inspect.verify import verify
 from edgepipe.pipeline.targets import TARGETS
 from edgepipe.workflows.engine_plan import engine_plan
-from edgepipe.workflows.export import write_sources
+from edgepipe.workflows.export import check_folder, write_sources
 
 MOST_SAMPLES = 8
 # What engine_tflm keeps in the arena beside TFLite Micro's own: itself with the interpreter, and a record for each operator.
@@ -74,6 +74,7 @@ def export_project(
     and its arena is wanted, ModelRejected, InfrastructureError without a C compiler, and StorageError.
     """
     port = _port(board or "host")
+    check_folder(to)
     content, facts = read_model(model)
     label = identifier(name or model.stem)
     arena_bytes, sources = (_with_tflm if engine is Engine.TFLM else _with_engine)(model, content, facts, emit)
