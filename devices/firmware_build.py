@@ -216,7 +216,7 @@ def build_planner(*, folder: Path | None = None) -> Path:
         command = [port.compiler, *FLAGS, f"-I{root}"]
         path = (folder or cache_folder()) / f"planner-{fingerprint(root, sources, command)}"
         if not path.is_file():
-            compile_to(path, port, [*command, *map(str, sources)])
+            compile_to(path, port, [*command, *map(str, sources)], what="the built-in engine for this machine")
     return path
 
 
@@ -244,11 +244,15 @@ def _version(compiler: str) -> str:
     return subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=COMPILE_S, check=False).stdout
 
 
-def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
-    """Write what a command of the port's compiler makes, whole or not at all. Raises InfrastructureError, StorageError."""
+def compile_to(path: Path, port: FirmwarePort, command: list[str], *, what: str = "") -> None:
+    """Write what a command of the port's compiler makes, whole or not at all. Raises InfrastructureError, StorageError.
+
+    `what` is what messages call it, "": the port's firmware.
+    """
+    called = what or f"the firmware for {port.name}"
     if shutil.which(port.compiler) is None:
         raise InfrastructureError(
-            f"the firmware for {port.name} cannot be built: {port.compiler} is not installed",
+            f"{called} cannot be built: {port.compiler} is not installed",
             todo=f"On Debian and Ubuntu: apt-get install {port.package}",
         )
     with storage_errors(path):
@@ -261,14 +265,14 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str]) -> None:
                 )
             except subprocess.TimeoutExpired as exc:
                 raise InfrastructureError(
-                    f"{port.compiler} was not done with the firmware for {port.name} after {COMPILE_S:g} s",
+                    f"{port.compiler} was not done with {called} after {COMPILE_S:g} s",
                     cause="the machine is very busy",
                 ) from exc
             if ran.returncode and FULL_DISK in ran.stderr:
                 raise OSError(errno.ENOSPC, FULL_DISK)
             if ran.returncode:
                 raise InfrastructureError(
-                    f"the firmware for {port.name} could not be built",
+                    f"{called} could not be built",
                     problems=ran.stderr.splitlines()[:10],
                     cause=f"{port.compiler} is of another kind than edgepipe was tried with, or a part of it is not installed",
                     todo=f"On Debian and Ubuntu: apt-get install {port.package}",

@@ -20,10 +20,7 @@ from .slots import CURRENT
 from .store import GOLDEN, file_sha256
 
 AGENT = "agent.pyz"
-UNPROTECTED = (
-    "nothing would roll a trial back after a reboot: this board has no boot hook. edgepipe deploy --protect installs one, "
-    "--no-reboot-protection does without"
-)
+UNPROTECTED = "nothing would roll a trial back after a reboot: this board has no boot hook"
 
 
 class Deploying:

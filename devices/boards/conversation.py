@@ -33,7 +33,11 @@ class Conversation:
         if first.get("error") == DeviceBusy.slug:
             raise DeviceBusy(f"{self._device} is held by {_words(first.get('holder') or {})}")
         if "ready" not in first:
-            raise DeviceUnreachable(f"{self._device} could not start: {first.get('words', first)}")
+            raise DeviceUnreachable(
+                f"{self._device} could not start: {first.get('words', first)}",
+                cause="the board was reached, and edgepipe's agent did not start there",
+                todo=f"Mend that on the board; `edgepipe farm probe {self._device}` asks it again.",
+            )
         self._heart.start()
 
     def ask(self, do: str, fields: Message, *, deadline_s: float) -> Message:

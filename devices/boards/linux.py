@@ -28,6 +28,7 @@ GRACE_S = 20.0  # on top of the deadlines that the agent itself enforces
 AGENT_HEARTBEAT_S = 60.0
 GROUP_BYTES = 128 << 10  # samples go in groups of about this size, at most GROUP_SAMPLES: one round trip each
 GROUP_SAMPLES, FIRST_GROUP_SAMPLES = 64, 8
+PROTECT = "Give --protect, which installs one; or --no-reboot-protection, which does without and is recorded."
 BRISK_S = 0.5  # a group that takes less makes the next one larger
 
 
@@ -199,7 +200,10 @@ class LinuxBoard:
             "slowest_us": order.slowest_us,
             "protect": order.protected,
         }
-        answer = self._ask("deploy", wishes, deadline_s=order.deadline_s + 2 * GRACE_S)
+        try:
+            answer = self._ask("deploy", wishes, deadline_s=order.deadline_s + 2 * GRACE_S)
+        except UsageError as exc:
+            raise UsageError(exc.what, todo=PROTECT) from exc
         return parse(Deployed, {**answer, "sent_bytes": sent}, source=f"a trial on {self._name}", error=InfrastructureError)
 
     def confirm(self, trial: str = "") -> None:

@@ -14,6 +14,7 @@ LARGEST_BYTES = 64 << 20
 UF2_BLOCK, UF2_DATA, UF2_LARGEST = 512, 32, 476
 UF2_HEAD = struct.Struct("<IIIII")
 UF2_MAGIC = (0x0A324655, 0x9E5D5157)
+BUILD_AGAIN = "Build it again, or leave --file out: then edgepipe's own firmware is written."
 
 
 def image_bytes(path: Path) -> bytes:
@@ -24,14 +25,14 @@ def image_bytes(path: Path) -> bytes:
     except OSError as exc:
         raise UsageError(f"cannot read {path}: {exc.strerror}", todo="Check the path.") from exc
     if not content or len(content) > LARGEST_BYTES:
-        raise UsageError(f"{path} is no firmware: it has {'no' if not content else 'over 64 Mi'} bytes")
+        raise UsageError(f"{path} is no firmware: it has {'no' if not content else 'over 64 Mi'} bytes", todo=BUILD_AGAIN)
     suffix = path.suffix.lower()
     try:
         if suffix == ".uf2":
             return b"".join(_uf2(content))
         return b"".join(_hex(content)) if suffix == ".hex" else content
     except ValueError as exc:
-        raise UsageError(f"{path} is damaged: {exc}") from exc
+        raise UsageError(f"{path} is damaged: {exc}", todo=BUILD_AGAIN) from exc
 
 
 def _uf2(content: bytes) -> Iterator[bytes]:

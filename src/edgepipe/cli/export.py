@@ -71,9 +71,10 @@ def export(
     if form is None and to == Form.C:
         form, to = Form.C, f"{name or model.stem}-c"
     if board is not None and form in (None, Form.ARRAYS):
-        raise UsageError("--board goes with --as project and --as c: arrays are the same for every board")
+        raise UsageError("--board goes with --as project and --as c: arrays are the same for every board", todo="Leave it out.")
     if engine is not None and form is not Form.PROJECT:
-        raise UsageError("--engine goes with --as project: arrays are TensorFlow Lite Micro's, C is the built-in engine's")
+        what = "--engine goes with --as project: arrays are TensorFlow Lite Micro's, C is the built-in engine's"
+        raise UsageError(what, todo="Leave it out, or give --as project.")
     with progress(quiet) as emit:
         if form is Form.C:
             document, last = _as_c(model, Path(to), name, board, emit)

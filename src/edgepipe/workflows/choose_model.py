@@ -84,7 +84,10 @@ def _of_hash(beginning: str) -> Choice:
     folder = results_dir() / "artefacts"
     found = sorted(each for each in folder.glob(f"{beginning}*") if (each / MODEL).is_file())
     if not found:
-        raise UsageError(f'"{beginning}" is neither a file nor the beginning of an artefact in {folder}')
+        raise UsageError(
+            f'"{beginning}" is neither a file nor the beginning of an artefact in {folder}',
+            todo="Name a .tflite, a bundle or a recipe; `edgepipe report` lists the artefacts of this folder's results.",
+        )
     if len(found) > 1:
         raise UsageError(
             f'"{beginning}" is the beginning of {len(found)} artefacts',

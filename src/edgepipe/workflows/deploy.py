@@ -163,6 +163,7 @@ def _deliver(each: Planned, answers: GoldenAnswers, wishes: Wishes, emit: Emit) 
                 emit(Note(text=f"{entry.name}: {board.protect()} rolls a trial back after a reboot"))
             if TARGETS[entry.target].in_arena:  # asked of those boards only that say what they have room for
                 check_fit(choice.name, choice.content, choice.facts, entry, board.capabilities())
+                board.standing()  # raises where the board keeps no models
             with _order(each, answers.of(choice, TARGETS[entry.target]), wishes) as order:
                 deployed = board.deploy(order)
             emit(Note(text=f"{entry.name}: {_words(deployed)}"))

@@ -34,5 +34,6 @@ def place(name: str, facts: GraphFacts, entries: Sequence[DeviceEntry], options:
             todo="Give the .tflite that it was compiled from; or, where the board has one, write target: coral in the inventory.",
         )
     if options.delegate not in (AUTO, EDGE_TPU) or options.runtime == "tflm":
-        raise UsageError(f"{name} is compiled for an Edge TPU, which takes --runtime litert or tflite, and --delegate edgetpu")
+        what = f"{name} is compiled for an Edge TPU, which takes --runtime litert or tflite, and --delegate edgetpu"
+        raise UsageError(what, todo="Leave both out; or give the .tflite that it was compiled from.")
     return replace(options, delegate=EDGE_TPU)
