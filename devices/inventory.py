@@ -18,6 +18,7 @@ from edgepipe.devices.power import METERS, PowerEntry
 from edgepipe.devices.transports.fake import Fault
 from edgepipe.documents import parse, read_yaml, suggestion
 from edgepipe.errors import InventoryError
+from edgepipe.places import config_dir
 
 T = TypeVar("T")
 FILE_NAME = "farm_inventory.yaml"
@@ -214,8 +215,7 @@ def find_inventory(environment: Mapping[str, str] = os.environ, folder: Path = P
     named = environment.get("EDGEPIPE_INVENTORY")
     if named:
         return Path(named)
-    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or Path.home()) / ".config"
-    places = (folder / FILE_NAME, Path(home) / "edgepipe" / FILE_NAME)
+    places = (folder / FILE_NAME, config_dir(environment) / FILE_NAME)
     return next((place for place in places if place.is_file()), None)
 
 

@@ -1,5 +1,7 @@
 """What a known load taught about one meter: kept with its date and its expiry, and applied to every reading until then.
 
+It is kept with the user's settings, one file for each meter.
+
 The current that is shown becomes (shown - offset) * gain; the meter's own error terms for the current give way to those of the
 load. The voltage stays as it is.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from pathlib import Path
 from edgepipe.devices.power.meter import ErrorTerms, MeterFacts, PowerMeter, Samples
 from edgepipe.documents import parse_json
 from edgepipe.errors import DataError, UsageError
-from edgepipe.places import write_whole
+from edgepipe.places import config_dir, write_whole
 
 VALID_DAYS = 365
 MOST_OFFSETS = 20  # standard uncertainties of its own that a meter may show without a load
@@ -60,12 +61,6 @@ class Calibration:
         )
 
 
-def folder() -> Path:
-    """Return where calibrations are kept: $XDG_CONFIG_HOME/edgepipe/calibrations, else ~/.config/edgepipe/calibrations."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "edgepipe" / "calibrations"
-
-
 def find(facts: MeterFacts) -> Calibration | None:
     """Return what is kept of this very meter with its range, None for nothing. Raises DataError for a damaged file."""
     path = _place(facts)
@@ -85,7 +80,7 @@ def keep(found: Calibration, facts: MeterFacts) -> Path:
 
 def _place(facts: MeterFacts) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{facts.name}-{facts.serial}")[:100]
-    return folder() / f"{name}.json"
+    return config_dir() / "calibrations" / f"{name}.json"
 
 
 def with_zero(facts: MeterFacts, amps: Iterable[float], earlier: Calibration | None, *, now: datetime) -> Calibration:

@@ -1,4 +1,4 @@
-"""Where state lives: results of this project, caches of this user; and how a file gets there whole or not at all."""
+"""Where state lives: results of this project, caches and settings of this user; and how a file gets there whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,12 @@ def cache_dir() -> Path:
     """Return $XDG_CACHE_HOME/edgepipe, else ~/.cache/edgepipe."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "edgepipe"
+
+
+def config_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return $XDG_CONFIG_HOME/edgepipe, else ~/.config/edgepipe."""
+    base = environment.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path(environment.get("HOME") or Path.home()) / ".config") / "edgepipe"
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
