@@ -13,9 +13,11 @@ from edgepipe.devices.inventory import DeviceEntry
 from edgepipe.devices.power.calibration import CalibratedMeter
 from edgepipe.devices.power.energy import energy_of
 from edgepipe.devices.power.meter import MeterFacts
+from edgepipe.devices.power.opening import Opening
 from edgepipe.devices.power.plausible import believable
 from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Span, Stamp
+from edgepipe.devices.stopping import Stop
 from edgepipe.devices.work import Stretch, StretchKind, Work, Workable, WorkRequest
 from edgepipe.energy import Energy, SyncClass
 from edgepipe.errors import InfrastructureError, Interrupted, ModelRejected, UsageError
@@ -26,7 +28,8 @@ UNREAL = frozenset({"simulated", "replay"})  # what may be held against a board 
 class Metering:
     """Holds the meter of a board for the length of a `with`; one that fails costs the energy, and nothing else.
 
-    It is entered before the board is opened, since some meters switch the board's power on.
+    It is entered before the board is opened, since some meters switch the board's power on; entering raises Interrupted after
+    the `stop` that it heeds.
     """
 
     def __init__(self, entry: DeviceEntry, devices: Mapping[str, DeviceEntry], *, rules: Rules = MLPERF_TINY) -> None:
@@ -38,11 +41,18 @@ class Metering:
             raise UsageError(f"{entry.name} is emulated: what a meter would show is this machine's power", todo=todo)
         self._entry, self._settings, self._rules = entry, entry.power, rules
         self._facts: MeterFacts | None = None
-        self._failure = ""
+        self._failure, self._stop = "", Stop()
+
+    def heeding(self, stop: Stop) -> Metering:
+        """Wait for the meter no longer than until `stop` is asked."""
+        self._stop = stop
+        return self
 
     def __enter__(self) -> Metering:
+        opening = Opening(self._meter)
         try:
-            self._facts = self._meter.open()
+            with self._stop.watching(opening):
+                self._facts = opening.facts()
         except InfrastructureError as exc:
             self._failure = str(exc)
         return self

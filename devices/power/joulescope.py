@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Condition
+from threading import Condition, RLock
 from time import monotonic
 from typing import Annotated, Literal, Protocol, cast
 
@@ -92,6 +92,7 @@ class JoulescopeMeter:
         self._driver: Driver | None = None
         self._path = ""
         self._came = Condition()
+        self._set_up_alone = RLock()  # the driver is not ended by another thread in the middle of that
 
     def open(self) -> MeterFacts:
         """Find it and have it measure. Raises MeterMissing, MissingExtra."""
@@ -100,9 +101,10 @@ class JoulescopeMeter:
         self._streams = Streams(kinds, most=int(LARGEST_UNREAD_S * self._settings.hz))
         self._removed = False
         try:
-            self._driver = self._start()
-            self._path = self._found(self._driver)
-            self._set_up(self._driver, kinds)
+            with self._set_up_alone:
+                self._driver = self._start()
+                self._path = self._found(self._driver)
+                self._set_up(self._driver, kinds)
             self._begin()
         except (RuntimeError, OSError) as exc:
             self.close()
@@ -137,17 +139,18 @@ class JoulescopeMeter:
 
     def close(self) -> None:
         """Stop it and end the driver."""
-        driver, self._driver = self._driver, None
-        if driver is None:
-            return
-        try:
-            if self._path and not self._removed:
-                driver.close(self._path)
-        except (RuntimeError, OSError):
-            pass  # it was unplugged: nothing is left to close
-        finally:
-            self._path = ""
-            driver.finalize()
+        with self._set_up_alone:
+            driver, self._driver = self._driver, None
+            if driver is None:
+                return
+            try:
+                if self._path and not self._removed:
+                    driver.close(self._path)
+            except (RuntimeError, OSError):
+                pass  # it was unplugged: nothing is left to close
+            finally:
+                self._path = ""
+                driver.finalize()
 
     def _found(self, driver: Driver) -> str:
         """Return the path of the one that is meant."""
@@ -178,6 +181,8 @@ class JoulescopeMeter:
         self._pace = Pace(1 / self._settings.hz)
         began, found = monotonic(), False
         while (now := monotonic()) < began + SETTLE_S or (not found and now < began + FIRST_WITHIN_S):
+            if self._driver is None:
+                raise MeterMissing(f"{self._name} was closed while it was being opened")
             with self._came:
                 self._came.wait_for(lambda: self._removed or self._streams.ready, SETTLE_S)
                 taken = self._streams.take()

@@ -95,7 +95,8 @@ class PowerMeter(Protocol):
 
     1. `open()` finds it, makes sure that it is the one that is meant, sets it up and says what it is.
     2. `read()` again and again, faster than it fills its own memory: what is not read in time is counted as dropped.
-    3. `close()` leaves it as it was found; may be called at any time and twice.
+    3. `close()` leaves it as it was found; may be called at any time and twice, and by another thread in the middle of `open()`,
+       which then ends with any error.
 
     What goes wrong is an InfrastructureError that says what to do: MeterMissing for one that is not there, is another one, or may
     not be read; DeviceUnreachable for one that was unplugged meanwhile.

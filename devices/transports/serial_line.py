@@ -17,6 +17,7 @@ from typing import Protocol
 from edgepipe.errors import DeviceBusy, DeviceUnreachable, UsageError
 
 READ_BYTES = 65536
+LOOK_S = 0.2  # how often a wait looks whether another thread closed the line, at which select(2) wakes nobody
 DTR_AND_RTS = struct.pack("i", termios.TIOCM_DTR | termios.TIOCM_RTS)
 
 
@@ -42,10 +43,10 @@ class HandleLine:
 
     def read(self, *, deadline_s: float) -> bytes:
         """Return what has come."""
-        handle = self._open()
-        ready, _, _ = select.select([handle], [], [], max(0.0, deadline_s))
-        if not ready:
-            return b""
+        end = monotonic() + deadline_s
+        while not select.select([handle := self._open()], [], [], max(0.0, min(LOOK_S, end - monotonic())))[0]:
+            if monotonic() >= end:
+                return b""
         try:
             data = os.read(handle, READ_BYTES)
         except BlockingIOError:

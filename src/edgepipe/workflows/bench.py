@@ -105,7 +105,7 @@ class _Task:
             with Session(entry, stop=stop, fits=check) as session:
                 return self._benched(session, shown)
         board = connect_workable(entry)
-        with self.meters[entry.name] as meter, Session(entry, board=board, stop=stop, fits=check) as session:
+        with self.meters[entry.name].heeding(stop) as meter, Session(entry, board=board, stop=stop, fits=check) as session:
             record = self._benched(session, shown)
             if record.outcome is not RunOutcome.OK:
                 return record
