@@ -40,7 +40,9 @@ def _say(given: bytes, *words: str, folder: Path | None) -> bytes:
     planner = firmware_build.build_planner(folder=folder)
     command = [str(planner), *words]
     try:
-        ran = subprocess.run(command, input=given, capture_output=True, timeout=PLANNING_S, check=False, preexec_fn=_limit)
+        ran = subprocess.run(  # whoever ends edgepipe with Ctrl-C says nothing about the model
+            command, input=given, capture_output=True, timeout=PLANNING_S, check=False, preexec_fn=_limit, start_new_session=True
+        )
     except subprocess.TimeoutExpired as exc:
         raise ModelRejected(f"the built-in engine was not done with the model after {PLANNING_S:.0f} s") from exc
     if ran.returncode:

@@ -260,8 +260,13 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str], *, what: str 
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
             made = Path(scratch) / path.name
             try:
-                ran = subprocess.run(
-                    [*command, "-lm", "-o", str(made)], capture_output=True, text=True, timeout=COMPILE_S, check=False
+                ran = subprocess.run(  # Ctrl-C ends edgepipe: a compiler that it ended as well would have failed, to all appearance
+                    [*command, "-lm", "-o", str(made)],
+                    capture_output=True,
+                    text=True,
+                    timeout=COMPILE_S,
+                    check=False,
+                    start_new_session=True,
                 )
             except subprocess.TimeoutExpired as exc:
                 raise InfrastructureError(
