@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -17,6 +16,7 @@ from tests.firmware.bare_board import Kind, run
 from tests.firmware.random_models import MAKERS, random_model
 from tests.firmware.standalone_library import NAME, STRICT, Standalone, write
 from tests.real_models import SHAPES, real_model
+from tests.repacked import repacked
 
 CORTEX = {core: ("arm-none-eabi-gcc", "-mthumb", f"-mcpu=cortex-{core}") for core in ("m0", "m4", "m55")}
 COMPILERS = {"gcc": ("gcc",), "clang": ("clang",), **CORTEX}
@@ -87,12 +87,11 @@ def test_its_header_and_quantize_input_are_for_c_and_cpp(tmp_path: Path) -> None
 
 
 def test_names_of_layers_that_would_be_code_are_not(tmp_path: Path) -> None:
-    tree = schema.ModelT.InitFromPackedBuf(real("ad01_int8"))
-    for number, tensor in enumerate(tree.subgraphs[0].tensors):
-        tensor.name = f"{number} */ #error \\\n#error"
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    sources = write(bytes(builder.Output()), tmp_path / "net")
+    def rename(model: schema.ModelT) -> None:
+        for number, tensor in enumerate(model.subgraphs[0].tensors):
+            tensor.name = f"{number} */ #error \\\n#error"
+
+    sources = write(repacked(real("ad01_int8"), rename), tmp_path / "net")
     subprocess.run(["gcc", *STRICT, "-fsyntax-only", *map(str, sources)], check=True, capture_output=True)
 
 

@@ -6,25 +6,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from repacked import repacked
 
 
 @pytest.fixture
 def half(kws: Path, tmp_path: Path) -> Path:
     """The same network with its fifth operator turned into one that the Edge TPU does not have."""
-    model = schema.ModelT.InitFromPackedBuf(kws.read_bytes())
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.LEAKY_RELU
-    code.version = 2
-    model.operatorCodes.append(code)
-    op = model.subgraphs[0].operators[4]
-    op.opcodeIndex, op.builtinOptions, op.builtinOptionsType = len(model.operatorCodes) - 1, None, 0
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
+
+    def turn(model: schema.ModelT) -> None:
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.LEAKY_RELU
+        code.version = 2
+        model.operatorCodes.append(code)
+        op = model.subgraphs[0].operators[4]
+        op.opcodeIndex, op.builtinOptions, op.builtinOptionsType = len(model.operatorCodes) - 1, None, 0
+
     path = tmp_path / "half.tflite"
-    path.write_bytes(bytes(builder.Output()))
+    path.write_bytes(repacked(kws.read_bytes(), turn))
     return path
 
 

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from repacked import repacked
 
 Op = schema.BuiltinOperator
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler: apt-get install gcc")
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C c
 
 def altered(model: Path, to: Path, codes: dict[int, int]) -> Path:
     """The same graph with other operators in the place of some: builtin code -> builtin code."""
-    tree = schema.ModelT.InitFromPackedBuf(model.read_bytes())
-    for code in tree.operatorCodes:
-        known = max(code.builtinCode, code.deprecatedBuiltinCode)
-        code.builtinCode = code.deprecatedBuiltinCode = codes.get(known, known)
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    to.write_bytes(bytes(builder.Output()))
+
+    def exchange(tree: schema.ModelT) -> None:
+        for code in tree.operatorCodes:
+            known = max(code.builtinCode, code.deprecatedBuiltinCode)
+            code.builtinCode = code.deprecatedBuiltinCode = codes.get(known, known)
+
+    to.write_bytes(repacked(model.read_bytes(), exchange))
     return to
 
 

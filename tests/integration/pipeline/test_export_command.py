@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from repacked import repacked
 
 FILES = ["kws_model_data.cc", "kws_model_data.h", "kws_op_resolver.h"]
 
@@ -17,12 +17,12 @@ FILES = ["kws_model_data.cc", "kws_model_data.h", "kws_op_resolver.h"]
 @pytest.fixture
 def kws_in_float(kws: Path, tmp_path: Path) -> Path:
     """The same network with an input that claims to be float."""
-    model = schema.ModelT.InitFromPackedBuf(kws.read_bytes())
-    model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].type = schema.TensorType.FLOAT32
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
+
+    def claim(model: schema.ModelT) -> None:
+        model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].type = schema.TensorType.FLOAT32
+
     path = tmp_path / "float.tflite"
-    path.write_bytes(bytes(builder.Output()))
+    path.write_bytes(repacked(kws.read_bytes(), claim))
     return path
 
 
