@@ -10,7 +10,7 @@ from typing import Any
 
 from edgepipe.devices.agent.lines import Message, decode, encode
 from edgepipe.devices.protocols import Channel
-from edgepipe.errors import DeviceBusy, DeviceUnreachable, InfrastructureError, Interrupted, error_for
+from edgepipe.errors import DeviceBusy, DeviceUnreachable, EdgepipeError, InfrastructureError, Interrupted, error_for
 
 BEAT_S = 15.0
 SILENCE_S = 40.0  # an agent that lives answers every heartbeat
@@ -67,7 +67,7 @@ class Conversation:
             if message.get("id") != number:
                 continue
             if "error" in message:
-                raise error_for(str(message["error"]))(f"{self._device}: {message.get('words')}")
+                raise failure(message, self._device)
             if isinstance(message.get(key), dict):
                 body: Message = message[key]
                 return body
@@ -96,14 +96,7 @@ class Conversation:
 
     def _receive(self, end: float) -> Message:
         """Return the next message by `end`; no more than SILENCE_S may pass without any."""
-        line = self._channel.receive(deadline_s=max(0.0, min(self._silence_s, end - monotonic())))
-        try:
-            return decode(line)
-        except ValueError as exc:
-            raise InfrastructureError(
-                f"{self._device} said something that is no answer: {line[:60]!r}",
-                cause="something else writes to the agent's channel",
-            ) from exc
+        return understood(self._channel.receive(deadline_s=max(0.0, min(self._silence_s, end - monotonic()))), self._device)
 
     def _beat(self) -> None:
         while not self._over.wait(self._beat_s):
@@ -111,6 +104,22 @@ class Conversation:
                 self._send({"do": "beat"})
             except DeviceUnreachable:  # whoever waits for an answer finds the same and says so
                 return
+
+
+def understood(line: bytes, device: str) -> Message:
+    """Return the message in a line of an agent's. Raises InfrastructureError for what is none."""
+    try:
+        return decode(line)
+    except ValueError as exc:
+        raise InfrastructureError(
+            f"{device} said something that is no answer: {line[:60]!r}",
+            cause="something else writes to the agent's channel",
+        ) from exc
+
+
+def failure(message: Message, device: str) -> EdgepipeError:
+    """Return the error that an agent answered with."""
+    return error_for(str(message["error"]))(f"{device}: {message.get('words')}")
 
 
 def _words(holder: dict[str, Any]) -> str:

@@ -13,11 +13,12 @@ from typing import Any, Literal, TypeAlias
 
 from edgepipe.devices import agent_bundle
 from edgepipe.devices.agent.clock import boot_id
-from edgepipe.devices.agent.lines import Message, decode, encode
+from edgepipe.devices.agent.lines import Message, encode
+from edgepipe.devices.boards.conversation import failure, understood
 from edgepipe.devices.clock_map import ClockMap, Exchange, exchange
 from edgepipe.devices.power.meter import MeterSettings, Text
 from edgepipe.devices.protocols import Channel, Transport
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, error_for
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
 
 OPEN_S, PUT_S, ASK_S = 30.0, 120.0, 20.0
 SILENT_S = 10.0  # an agent that samples says something four times a second
@@ -187,7 +188,7 @@ class Feed:
             if message.get("id") != number:
                 continue
             if "error" in message:
-                raise error_for(str(message["error"]))(f"{self.where}: {message.get('words')}")
+                raise failure(message, self.where)
             answer: Message = message["ok"]
             return answer
 
@@ -197,14 +198,7 @@ class Feed:
         return self._number
 
     def _receive(self, deadline_s: float) -> Message:
-        line = self._opened().receive(deadline_s=deadline_s)
-        try:
-            return decode(line)
-        except ValueError as exc:
-            raise InfrastructureError(
-                f"{self.where} said something that is no answer: {line[:60]!r}",
-                cause="something else writes to the agent's channel",
-            ) from exc
+        return understood(self._opened().receive(deadline_s=deadline_s), self.where)
 
     def _opened(self) -> Channel:
         if self._channel is None:
