@@ -69,9 +69,17 @@ def test_a_model_that_does_not_fit_leaves_nothing_and_harms_nothing(
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_exit_code_4(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file where the folder should be")
-    done = edgepipe("export", kws, "--to", "out")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, in which nobody makes folders")
+def test_a_folder_that_cannot_be_written_is_exit_code_4(edgepipe: Any, kws: Path) -> None:
+    done = edgepipe("export", kws, "--to", "/proc/out")
 
     assert done.code == 4
+    assert "Traceback" not in done.err
+
+
+def test_a_file_where_the_folder_should_be_is_a_mistake_of_the_command(edgepipe: Any, kws: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    done = edgepipe("export", kws, "--to", "out")
+
+    assert done.code == 2
     assert "Traceback" not in done.err
