@@ -106,7 +106,7 @@ class Metering:
             method=self._settings.meter,
             sync_class=SyncClass.S2,
             self_measured=facts.self_measured if facts else False,
-            meter=f"{facts.name} {facts.serial}" if facts else self._settings.meter,
+            meter=facts.full_name if facts else self._settings.meter,
             simulated=self._settings.meter in UNREAL,
             reason=reason,
         )

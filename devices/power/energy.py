@@ -49,7 +49,7 @@ def energy_of(
         method=_method(facts, found.sync, rules),
         sync_class=found.sync,
         self_measured=facts.self_measured,
-        meter=f"{facts.name} {facts.serial}".strip(),
+        meter=facts.full_name,
         simulated=facts.simulated,
         reason="; ".join(problems),
         calibrated_utc=calibrated_utc,

@@ -63,6 +63,11 @@ class MeterFacts:
     clock_error: float = 0.0
     follow_clock: bool = True
 
+    @property
+    def full_name(self) -> str:
+        """Its name, and its number where it has one."""
+        return f"{self.name} {self.serial}".strip()
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:

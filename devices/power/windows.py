@@ -1,9 +1,8 @@
 """Where in a trace the measured windows lie, and whether they are long enough to count (METHODS §2, MLPerf Tiny's rules).
 
-The board runs one long loop per window. It raises a marker that the meter samples with the current (S0), or it notes
-when the loop began and ended by a clock that is known (S1), or this machine stamps that (S2, and S3 for a sensor that adds up on
-its chip). The stamps are needed in any case: they say how
-many inferences a window has, and which marker is missing.
+The board runs one long loop per window. It raises a marker that the meter samples with the current (S0), or it notes when the loop
+began and ended by a clock that is known (S1), or this machine stamps that (S2, and S3 for a sensor that adds up on its chip). The
+stamps are needed in any case: they say how many inferences a window has, and which marker is missing.
 """
 
 from __future__ import annotations
@@ -163,7 +162,7 @@ def _too_short(facts: MeterFacts, windows: Sequence[Window], rules: Rules) -> It
 
 def _by_stamp(facts: MeterFacts, stamps: Sequence[Stamp], began_s: float) -> Iterator[Window]:
     for stamp in stamps:
-        edge_s = hypot(stamp.uncertainty_s, _skew_s(facts, stamp, began_s), _sampling_s(facts))
+        edge_s = hypot(stamp.uncertainty_s, _skew_s(facts, stamp, began_s), sampling_s(facts))
         yield Window(start_s=stamp.start_s, end_s=stamp.end_s, inferences=stamp.inferences, edge_s=edge_s)
 
 
@@ -172,7 +171,7 @@ def _skew_s(facts: MeterFacts, stamp: Stamp, began_s: float) -> float:
     return 0.0 if facts.follow_clock else facts.clock_error * max(0.0, stamp.end_s - began_s)
 
 
-def _sampling_s(facts: MeterFacts) -> float:
+def sampling_s(facts: MeterFacts) -> float:
     """Return the standard uncertainty of a sample's place: ±1 sample, all equally likely, and its jitter."""
     return hypot(facts.period_s / sqrt(3), facts.jitter_s)
 
@@ -190,7 +189,7 @@ def _by_marker(
         tolerance_s = PULSE_TOLERANCE * stamp.seconds + 5 * sqrt(2) * stamp.uncertainty_s
         if len(own) == 1 and abs(own[0].seconds - stamp.seconds) <= tolerance_s:
             pulse = own[0]
-            edge_s = _sampling_s(facts)
+            edge_s = sampling_s(facts)
             windows.append(Window(start_s=pulse.start_s, end_s=pulse.end_s, inferences=stamp.inferences, edge_s=edge_s))
         else:
             missing += max(1, 2 * abs(len(own) - 1))

@@ -19,7 +19,7 @@ from edgepipe.devices.power.meter import MeterFacts, MeterSettings, PowerMeter, 
 from edgepipe.devices.power.plausible import beyond
 from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.trace import Trace
-from edgepipe.devices.power.windows import Stamp, sync_of
+from edgepipe.devices.power.windows import Stamp, sampling_s, sync_of
 from edgepipe.devices.selector import select_one
 from edgepipe.devices.work import WorkRequest
 from edgepipe.energy import TraceCounters
@@ -143,7 +143,7 @@ def record(device: str, *, inventory: Path | None = None, to: Path, seconds: flo
         raise recorder.failure
     return Recorded(
         file=str(to),
-        meter=f"{facts.name} {facts.serial}".strip(),
+        meter=facts.full_name,
         simulated=facts.simulated,
         seconds=seconds,
         power_mw=mean_power_mw(recorder.trace()),
@@ -186,7 +186,7 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
     part_s = fmean(one.seconds for one in found)
     wander = stdev(one.power_mw for one in found) / power_mw * math.sqrt(part_s / request.window_s)
     volts = fmean(one.volts for one in found)
-    edges = math.sqrt(2) * math.hypot(facts.period_s / math.sqrt(3), facts.jitter_s) / request.window_s
+    edges = math.sqrt(2) * sampling_s(facts) / request.window_s
     random = math.hypot(edges, wander / math.sqrt(request.windows))
     errors = facts.errors
     offset = errors.offset_a * volts / (power_mw / 1e3)
