@@ -14,7 +14,7 @@ from edgepipe.devices.work import Stretch, StretchKind, Work, WorkRequest
 PACED_S = 0.5  # a count of invocations that takes so long tells how long one takes
 HIDDEN = 100  # times what is not known of when they began and ended
 MARGIN = 1.05  # on top of a window, so that it does not fall short
-ATTEMPTS = 3
+MOST_SHORT = 6
 MOST_RUNS = 1 << 22  # MODEL_RUNS_MAX of devices/firmware/core/model.h
 GAP_S = 0.5  # between two windows, so that a marker falls
 NAP_S, SHORTEST_S = 0.25, 0.001
@@ -79,15 +79,22 @@ def work_on(
     clock: Callable[[], float] = monotonic,
     nap: Callable[[float], None] = sleep,
 ) -> Work:
-    """Have the board do the loops; `check` raises where it is to stop. Raises what `runner` raises."""
+    """Have the board do the loops; `check` raises where it is to stop. Raises what `runner` raises.
+
+    A window that falls short is run again with more, a few times.
+    """
     uncertainty_s = runner.round_trip_s() / 2 / math.sqrt(3)  # the request lay anywhere in between: a rectangle (GUM 4.3.7)
     pause = _Pause(check=check, clock=clock, nap=nap, uncertainty_s=uncertainty_s)
     count = _bounded(max(request.least_inferences, math.ceil(MARGIN * request.window_s / _pace(runner, request, pause))))
-    stretches = [pause.idle(request.idle_s)]
-    for _ in range(request.windows):
-        window = _window(runner, count, request, pause)
-        stretches.append(window)
-        count = window.inferences
+    stretches, left = [pause.idle(request.idle_s)], MOST_SHORT
+    while len(stretches) <= request.windows:
+        seen = _window(runner, count, request, pause)
+        if seen.seconds >= request.window_s or not left:
+            stretches.append(_stretch(seen, count))
+            continue
+        left, count = left - 1, _bounded(math.ceil(MARGIN * count * request.window_s / max(seen.seconds, 1e-6)))
+        if marked:  # the meter saw its marker, which belongs to no window: all before it is forgotten
+            stretches = [pause.idle(request.idle_s)]
     pause.idle(GAP_S)
     stretches.append(pause.idle(request.idle_s))
     return Work(stretches=tuple(stretches), marked=marked)
@@ -132,18 +139,12 @@ def _pace(runner: Runner, request: WorkRequest, pause: _Pause) -> float:
         count = _bounded(max(2 * count, math.ceil(MARGIN * count * needed_s / took_s)))
 
 
-def _window(runner: Runner, count: int, request: WorkRequest, pause: _Pause) -> Stretch:
-    """Run one window; one that fell short is run again with more, a few times."""
-    for attempt in range(ATTEMPTS):
-        pause.idle(GAP_S)
-        seen = _run(runner, count, pause, deadline_s=request.options.deadline_s + DEADLINES * request.window_s)
-        if seen.seconds >= request.window_s or attempt == ATTEMPTS - 1:
-            break
-        count = _bounded(math.ceil(MARGIN * count * request.window_s / max(seen.seconds, 1e-6)))
+def _window(runner: Runner, count: int, request: WorkRequest, pause: _Pause) -> Seen:
+    pause.idle(GAP_S)
+    return _run(runner, count, pause, deadline_s=request.options.deadline_s + DEADLINES * request.window_s)
+
+
+def _stretch(seen: Seen, count: int) -> Stretch:
     return Stretch(
-        kind=StretchKind.WINDOW,
-        start_s=seen.start_s,
-        end_s=seen.end_s,
-        uncertainty_s=seen.uncertainty_s,
-        inferences=count,
+        kind=StretchKind.WINDOW, start_s=seen.start_s, end_s=seen.end_s, uncertainty_s=seen.uncertainty_s, inferences=count
     )

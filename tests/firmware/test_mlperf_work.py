@@ -19,12 +19,13 @@ from edgepipe.devices.boards.mlperf_tiny import MlperfTinyBoard
 from edgepipe.devices.boards.mlperf_work import Infers
 from edgepipe.devices.connect import connect_workable
 from edgepipe.devices.firmware_build import ENERGY_MODE
-from edgepipe.devices.inventory import DeviceEntry, SerialLink
+from edgepipe.devices.inventory import DeviceEntry, SerialLink, read_inventory
 from edgepipe.devices.metering import Metering
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.simulated import Simulated, SimulatedMeter
 from edgepipe.devices.power.windows import Rules
 from edgepipe.devices.protocols import BlockRequest, RunOptions
+from edgepipe.devices.transports.fake_mcu import FakeMcu, FakeMcuTransport
 from edgepipe.devices.work import StretchKind, Work, WorkRequest
 from edgepipe.energy import SyncClass
 from edgepipe.errors import InfrastructureError, UsageError
@@ -35,8 +36,8 @@ from tests.firmware.random_models import random_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHORT = WorkRequest(windows=5, window_s=0.2, least_inferences=10, idle_s=0.3)
-RULES = Rules(window_s=0.18, inferences=10, idle_s=0.25)
+SHORT = WorkRequest(windows=5, window_s=0.01, least_inferences=200_000, idle_s=0.3)  # whatever else the machine does meanwhile
+RULES = Rules(window_s=0.01, inferences=200_000, idle_s=0.25)
 FALLS_BEFORE = 3  # the start, and twice "timestamp", before the first run
 
 
@@ -51,7 +52,6 @@ class Timed:
     baud: int
     energy: bool
     holding: bool = False
-    clock_runs: float = 1.0  # as fast as this machine's
     now_s: float = 0.0
     truth: list[tuple[float, float]] = field(default_factory=list)
     coming: list[tuple[float, bytes]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Timed:
 
         def stamp() -> None:
             if not self.energy:
-                say(f"m-lap-us-{round(at * 1e6 * self.clock_runs) % 2**32}")
+                say(f"m-lap-us-{round(at * 1e6) % 2**32}")
 
         if command == "infer":
             runs = int(words[0])
@@ -144,6 +144,18 @@ def test_an_answer_that_changes_within_the_windows_ends_them() -> None:
     other = talk.infer(1, 0, deadline_s=10)
     with pytest.raises(InfrastructureError, match="scored differently"):
         Infers(infer=talk.infer, first=replace(other, scores=(1.0, 0.0))).run(2, deadline_s=10)
+
+
+@pytest.mark.parametrize("run_s", [0.3, 500.0, 1000.0])
+def test_time_stamps_that_began_anew_once_too_often_are_refused(tmp_path: Path, run_s: float) -> None:
+    line = Timed(run_s, 115_200, energy=False, now_s=4290)  # five seconds before they do
+    board = MlperfTinyBoard("dut", FakeMcuTransport(FakeMcu()), lock_folder=tmp_path)
+    laps = MlperfTalk(line, "dut", line.clock).infer(50, 0, deadline_s=1e6)
+    if run_s < 1:
+        assert board._checked(laps).duration_us == pytest.approx(15e6, rel=0.01)
+    else:
+        with pytest.raises(InfrastructureError, match="says that its runs took"):
+            board._checked(laps)
 
 
 class Pin:
@@ -235,3 +247,11 @@ def test_in_energy_mode_a_time_is_as_fine_as_lines_are_quick(line: KeptLine, tmp
 def test_the_inventory_says_that_a_board_of_this_protocol_can_be_measured() -> None:
     entry = DeviceEntry(name="dut", board="mcu", target="mcu", transport=SerialLink(by_id="usb-1"), protocol="mlperf-tiny")
     assert isinstance(connect_workable(entry), MlperfTinyBoard)
+
+
+def test_the_manuals_boards_of_this_protocol_are_right(tmp_path: Path) -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "microcontrollers.md").read_text()
+    entries = [line for line in manual.splitlines() if "protocol: mlperf-tiny" in line and line.startswith("  ")]
+    (tmp_path / "farm.yaml").write_text("schema: 1\ndevices:\n" + "\n".join(entries) + "\n")
+    devices = read_inventory(tmp_path / "farm.yaml").devices
+    assert {name: entry.energy_mode for name, entry in devices.items()} == {"vendor": False, "energy-m4": True}

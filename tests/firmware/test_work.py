@@ -58,19 +58,21 @@ def test_a_board_rests_loops_and_rests_again(board: McuBoard, reals: dict[str, R
 
 @dataclass
 class Clockwork:
-    """A board that takes `pace_s` for a run, on a clock of its own; after the first `warm` runs it is `faster` times as quick."""
+    """A board that takes `pace_s` for a run, on a clock of its own; after three runs it is `faster` times as quick."""
 
     pace_s: float
     faster: float = 1.0
     now_s: float = 0.0
     counts: list[int] = field(default_factory=list)
+    began_s: list[float] = field(default_factory=list)
 
     def feed(self) -> None:
         self.now_s += 0.001
 
     def run(self, count: int, *, deadline_s: float) -> None:
         self.counts.append(count)
-        pace_s = self.pace_s / (self.faster if len(self.counts) > 12 else 1.0)
+        self.began_s.append(self.now_s)
+        pace_s = self.pace_s / (self.faster if len(self.counts) > 3 else 1.0)
         assert count * pace_s < deadline_s
         self.now_s += count * pace_s
 
@@ -98,6 +100,16 @@ def test_a_window_that_falls_short_is_run_again() -> None:
     board = Clockwork(0.01, faster=1.5)
     done = work_on(board, WorkRequest(), marked=True, check=lambda: None, clock=lambda: board.now_s, nap=board.nap)
     assert all(stretch.end_s - stretch.start_s >= 10.5 for stretch in done.stretches if stretch.kind is StretchKind.WINDOW)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_marker_of_a_window_that_fell_short_is_not_between_the_others(marked: bool) -> None:
+    board = Clockwork(0.01, faster=1.5)
+    done = work_on(board, WorkRequest(), marked=marked, check=lambda: None, clock=lambda: board.now_s, nap=board.nap)
+    windows = [stretch for stretch in done.stretches if stretch.kind is StretchKind.WINDOW]
+    ran = [at for at in board.began_s if at > done.stretches[0].start_s]
+    assert len(windows) == 5
+    assert len(ran) == (5 if marked else 6)
 
 
 def test_a_board_that_is_stopped_ends_its_rest() -> None:
