@@ -48,11 +48,16 @@ class Command:
 
 @dataclass(frozen=True)
 class Demo:
-    """What `edgepipe demo` left behind: its JSON, its results folder, what it wrote to stderr."""
+    """What `edgepipe demo` left behind: its JSON, the folder with its results and its cache, what it wrote to stderr."""
 
     document: dict[str, Any]
-    results: Path
+    folder: Path
     err: str
+
+    @property
+    def results(self) -> Path:
+        """Its results folder."""
+        return self.folder / "results"
 
     @property
     def model(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from commandline import Command, Demo
 from hypothesis import settings
+from once import made_once, shared
 from real_models import real_model
 from sshd import Sshd, needs_sshd, running
 
@@ -69,17 +71,18 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small models of every kind; tests/model_zoo.py says which."""
-    folder = tmp_path_factory.mktemp("zoo")
-    subprocess.run(
-        [sys.executable, str(PROJECT / "tests" / "model_zoo.py"), str(folder)], check=True, capture_output=True, timeout=300
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        program = str(PROJECT / "tests" / "model_zoo.py")
+        subprocess.run([sys.executable, program, str(folder)], check=True, capture_output=True, timeout=300)
+
+    return made_once(shared(tmp_path_factory) / "zoo", make)
 
 
 @pytest.fixture(scope="session")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where firmware is built, once for all tests."""
-    return tmp_path_factory.getbasetemp() / "firmware"
+    return shared(tmp_path_factory) / "firmware"
 
 
 @pytest.fixture
@@ -95,8 +98,14 @@ def ad01() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo(own_places: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """One run of `edgepipe demo --json`, shared by every test that needs a trained network or a finished recipe."""
-    done = Command(tmp_path_factory.mktemp("demo"))("demo", "--json")
-    assert done.code == 0, done.err
-    return Demo(done.json, own_places / "results", done.err)
+
+    def make(folder: Path) -> None:
+        done = Command(folder)("demo", "--json", XDG_CACHE_HOME=str(folder / "cache"), EDGEPIPE_RESULTS=str(folder / "results"))
+        assert done.code == 0, done.err
+        (folder / "demo.json").write_text(done.out)
+        (folder / "said").write_text(done.err)
+
+    folder = made_once(shared(tmp_path_factory) / "demo", make)
+    return Demo(json.loads((folder / "demo.json").read_text()), folder, (folder / "said").read_text())

@@ -19,6 +19,13 @@ from commandline import EDGEPIPE, Command, Demo
 from edgepipe.pipeline.artefacts import open_artefact
 
 
+@pytest.fixture(autouse=True)
+def cache(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the demo has computed is not computed again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(demo.folder / "cache"))
+    return demo.folder / "cache" / "edgepipe" / "stages"
+
+
 def test_the_demo_trains_a_network_of_at_least_50000_parameters(demo: Demo) -> None:
     facts = demo.document["compressions"][0]["artefacts"][0]["facts"]
     assert sum(weight["elements"] for weight in facts["weights"]) > 50_000
@@ -115,11 +122,11 @@ def test_data_in_another_scale_is_noticed_before_any_training(demo: Demo, edgepi
     assert "train (prune)" not in done.err
 
 
-def test_ctrl_c_and_sigterm_end_at_once_with_their_codes_and_keep_finished_stages(demo: Demo, tmp_path: Path) -> None:
+def test_ctrl_c_and_sigterm_end_at_once_with_their_codes_and_keep_finished_stages(demo: Demo, cache: Path, tmp_path: Path) -> None:
     text = (demo.results / "demo" / "small.yaml").read_text().replace("epochs: 20", "epochs: 500").replace("0.8", "0.7")
     shutil.copy(demo.model, tmp_path)
     (tmp_path / "long.yaml").write_text(text)
-    before = {path.name for path in Path(os.environ["XDG_CACHE_HOME"], "edgepipe", "stages").iterdir()}
+    before = {path.name for path in cache.iterdir()}
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with subprocess.Popen([*EDGEPIPE, "compress", "long.yaml"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
@@ -132,7 +139,7 @@ def test_ctrl_c_and_sigterm_end_at_once_with_their_codes_and_keep_finished_stage
             assert process.wait(timeout=30) == code, rest
             assert "Traceback" not in rest
             assert "edgepipe: stopped by" in rest
-    after = {path.name for path in Path(os.environ["XDG_CACHE_HOME"], "edgepipe", "stages").iterdir()}
+    after = {path.name for path in cache.iterdir()}
     assert before <= after and not [name for name in after if name.startswith(".")], "no half-written stage"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from commandline import Command
+from once import made_once, shared
 
 from edgepipe.facts import ModelFacts
 from edgepipe.pipeline.inspect.flatbuffer import read_model
@@ -36,8 +37,11 @@ class Naive:
 @pytest.fixture(scope="session")
 def naive(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Naive:
     """The usual ways, each tried once, in one TensorFlow process."""
-    folder = tmp_path_factory.mktemp("naive")
-    subprocess.run([sys.executable, str(NAIVE), str(zoo), str(folder)], check=True, capture_output=True, timeout=300)
+
+    def make(folder: Path) -> None:
+        subprocess.run([sys.executable, str(NAIVE), str(zoo), str(folder)], check=True, capture_output=True, timeout=300)
+
+    folder = made_once(shared(tmp_path_factory) / "naive", make)
     return Naive(folder, json.loads((folder / "outcomes.json").read_text()))
 
 
