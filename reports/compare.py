@@ -263,8 +263,9 @@ def _energy(a: RunRecord, b: RunRecord) -> Quantity | None:
         return Quantity(name="energy", **shown, change=words.DASH, verdict=Verdict.NOT_COMPARABLE, reason=reason)
     ratio = after[0] / before[0]
     shown["change"] = _change(ratio)
-    if a.energy.simulated:
-        return Quantity(name="energy", **shown, verdict=Verdict.INCONCLUSIVE, reason="simulated: there was no sensor")
+    if a.energy.simulated or not before[1] or not after[1]:
+        reason = "simulated: there was no sensor" if a.energy.simulated else "how right they are is not known"
+        return Quantity(name="energy", **shown, verdict=Verdict.INCONCLUSIVE, reason=reason)
     spread = ratio * math.hypot(before[1] / before[0], after[1] / after[0])
     drift, why = _drift(a, b)
     low, high = max(0.0, ratio - spread) / drift, (ratio + spread) * drift

@@ -41,12 +41,17 @@ def mixed(runs: Sequence[RunRecord]) -> str:
 
 
 def joules(value_uj: float | None, uncertainty_uj_k2: float | None) -> str:
-    """'85.3 ± 1.2 µJ' or '1.43 ± 0.02 mJ': as many digits as the uncertainty leaves; '–' for None."""
+    """'85.3 ± 1.2 µJ' or '1.43 ± 0.02 mJ': as many digits as the uncertainty leaves; '–' for None.
+
+    One of nothing is no knowledge: it is not told as if it were.
+    """
     if value_uj is None or uncertainty_uj_k2 is None:
         return words.DASH
     size, unit = (1e6, "J") if abs(value_uj) >= 1e6 else (1e3, "mJ") if abs(value_uj) >= 1e3 else (1.0, "µJ")
     value, uncertainty = value_uj / size, uncertainty_uj_k2 / size
-    places = min(6, max(0, 1 - math.floor(math.log10(uncertainty)))) if uncertainty > 0 else 3
+    if uncertainty <= 0:
+        return f"{value:,.3f} {unit} (uncertainty not known)"
+    places = min(6, max(0, 1 - math.floor(math.log10(uncertainty))))
     return f"{value:,.{places}f} ± {uncertainty:,.{places}f} {unit}"
 
 
@@ -117,5 +122,5 @@ def smallest_change(runs: Sequence[RunRecord]) -> tuple[tuple[RunRecord, float],
     return tuple(
         (run, math.sqrt(2) * energy.uncertainty_uj_k2 / energy.energy_uj)
         for run, energy in found
-        if energy.energy_uj and energy.uncertainty_uj_k2 is not None
+        if energy.energy_uj and energy.uncertainty_uj_k2
     )

@@ -86,11 +86,11 @@ def _place(facts: MeterFacts) -> Path:
 def with_zero(facts: MeterFacts, amps: Iterable[float], earlier: Calibration | None, *, now: datetime) -> Calibration:
     """Return a calibration that knows what the meter shows without a load; the gain of an earlier one stays.
 
-    `amps` are readings; their mean is the offset, its standard error the uncertainty (GUM 4.2.3). Raises DataError for too few,
+    `amps` are readings; their mean is the offset. Raises DataError for too few,
     UsageError where a load is still on it.
     """
-    mean_a, error_a = _mean(amps)
     own_a = facts.errors.offset_a
+    mean_a, error_a = _mean(amps, own_a)
     if own_a and abs(mean_a) > MOST_OFFSETS * own_a:
         raise UsageError(
             f"the meter shows {1e3 * mean_a:.4g} mA, and without a load should be off by {1e3 * own_a:.2g} mA or so",
@@ -110,7 +110,7 @@ def with_load(
     if earlier is None or earlier.offset_uncertainty_a is None:
         todo = "Take the load off, and run it with --zero first."
         raise UsageError("what the meter shows without a load is not known yet", todo=todo)
-    mean_a, error_a = _mean(amps)
+    mean_a, error_a = _mean(amps, facts.errors.offset_a)
     shown_a = mean_a - earlier.offset_a
     if shown_a <= 0 or abs(true_a / shown_a - 1) > FARTHEST:
         raise UsageError(
@@ -135,13 +135,19 @@ def _words(when: datetime) -> str:
     return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _mean(amps: Iterable[float]) -> tuple[float, float]:
+def _mean(amps: Iterable[float], own_a: float) -> tuple[float, float]:
+    """Return the mean of readings, and its uncertainty: what it scatters by, and the meter's step d, as d / sqrt(12) (GUM F.2.2.1).
+
+    No number of readings sees through a step. Where all are the same nothing tells how wide it is: the meter's `own_a` stays.
+    """
+    from itertools import pairwise
     from statistics import fmean, stdev
 
     values = [float(value) for value in amps]
-    if len(values) < 2:
-        raise DataError("the meter gave fewer than two readings", todo="Measure for longer.")
-    return fmean(values), stdev(values) / math.sqrt(len(values))
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        raise DataError("the meter gave fewer than two readings, or some that are no numbers", todo="Measure for longer.")
+    step_a = min((high - low for low, high in pairwise(sorted(set(values)))), default=own_a * math.sqrt(12))
+    return fmean(values), math.hypot(stdev(values) / math.sqrt(len(values)), step_a / math.sqrt(12))
 
 
 class CalibratedMeter:

@@ -14,17 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from edgepipe.devices.power.csv_source import CommandSource, FileSource, Source
 from edgepipe.devices.power.csv_text import Row, Rows
 from edgepipe.devices.power.feed import Site
-from edgepipe.devices.power.meter import (
-    Amperes,
-    ErrorTerms,
-    MeterFacts,
-    MeterSettings,
-    Positive,
-    PowerMeter,
-    Samples,
-    Share,
-    Text,
-)
+from edgepipe.devices.power.meter import MeterFacts, Positive, PowerMeter, Samples, Text
+from edgepipe.devices.power.stated import StatedErrors
 from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, MeterMissing
 
 if TYPE_CHECKING:
@@ -37,20 +28,16 @@ CLOCK_ERROR = 1e-4 / 3**0.5  # quartz clocks keep ±100 ppm; evenly distributed,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Csv(MeterSettings):
+class Csv(StatedErrors):
     """`command` is run without any shell, or `path` is read from its end on. Time is in seconds and rises; a header may come first.
 
-    A line says nothing of its errors, so the entry does: the tool may be wrong by ±`gain_error` of the current, ±`offset_a` and
-    ±`volts_error` of the voltage. With `period_s`, the even pace of its lines, missing ones are counted. Lines may be late by up to
-    `jitter_s`; a tool that is silent for `silence_s` hangs.
+    A line says nothing of its errors, so the entry does. With `period_s`, the even pace of its lines, missing ones are counted.
+    Lines may be late by up to `jitter_s`; a tool that is silent for `silence_s` hangs.
     """
 
     meter: Literal["csv"] = "csv"
     command: tuple[Text, ...] = ()
     path: Text | None = None
-    gain_error: Share
-    volts_error: Share
-    offset_a: Amperes
     period_s: Positive | None = None
     jitter_s: Positive = 0.01
     silence_s: Positive = 10.0
@@ -172,9 +159,7 @@ class CsvMeter:
             serial=f"of {self._board}",
             period_s=settings.period_s or seen_s,
             jitter_s=settings.jitter_s,
-            errors=ErrorTerms.within(
-                gain=settings.gain_error, volt=settings.volts_error, offset_a=settings.offset_a, source="the inventory"
-            ),
+            errors=settings.errors(),
             drops_detectable=settings.period_s is not None,
             clock_error=CLOCK_ERROR,
             follow_clock=False,

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from edgepipe.devices.power.feed import Site
 from edgepipe.devices.power.joulescope_streams import Streams
-from edgepipe.devices.power.meter import Amperes, ErrorTerms, MeterFacts, MeterSettings, PowerMeter, Samples, Share
+from edgepipe.devices.power.meter import MeterFacts, PowerMeter, Samples
 from edgepipe.devices.power.pace import CLOCK_ERROR, Pace
+from edgepipe.devices.power.stated import StatedErrors
 from edgepipe.errors import DeviceUnreachable, MeterMissing, MissingExtra
 
 JITTER_S = 2e-3  # it sends in blocks of some milliseconds, of which the least late count
@@ -53,20 +54,17 @@ class Driver(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joulescope(MeterSettings):
+class Joulescope(StatedErrors):
     """Its serial number, where more than one is connected, and to how many samples a second it averages.
 
-    It is wrong by ±`gain_error` of the current, ±`offset_a` and ±`volts_error` of the voltage at most: its datasheet says so for
-    each model and range. General-purpose input `marker_input` is the one that the board raises.
+    Its errors are those of the model and the range, as its datasheet has them. General-purpose input `marker_input` is the one that
+    the board raises.
     """
 
     meter: Literal["joulescope"] = "joulescope"
     serial: Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,32}$")] | None = None
     hz: Literal[1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000] = 10_000
     marker_input: Annotated[int, Field(ge=0, le=3)] | None = None
-    gain_error: Share
-    volts_error: Share
-    offset_a: Amperes
 
     def connect(self, site: Site) -> PowerMeter:
         """Return the meter of a board."""
@@ -213,9 +211,7 @@ class JoulescopeMeter:
             serial=serial,
             period_s=1 / settings.hz,
             jitter_s=JITTER_S,
-            errors=ErrorTerms.within(
-                gain=settings.gain_error, volt=settings.volts_error, offset_a=settings.offset_a, source="the inventory"
-            ),
+            errors=settings.errors(),
             has_marker=settings.marker_input is not None,
             drops_detectable=True,
             clock_error=CLOCK_ERROR,

@@ -168,7 +168,8 @@ def _describe(kind: type, path: list[str], problem: Any) -> str:
         .replace("a valid dictionary", "a map of keys")
         .replace("a valid tuple", "a list")
     )
-    return f'"{key}": {message[:1].lower()}{message[1:]}{shown}'
+    where = f'"{key}": ' if key else ""  # a whole entry may be what is wrong
+    return f"{where}{message[:1].lower()}{message[1:]}{shown}"
 
 
 def _fields_at(kind: Any, path: list[str]) -> list[str]:

@@ -170,6 +170,8 @@ def test_energies_of_different_methods_are_never_compared_and_the_latency_is_all
     grown = quantity(compare(a, b), "energy")
     assert grown.verdict is Verdict.REGRESSED
     assert (grown.a, grown.b) == ("100.0 ± 1.0 µJ", "130.0 ± 1.0 µJ")
+    sure = dataclasses.replace(a, energy=dataclasses.replace(energy, energy_uj=130.0, uncertainty_uj_k2=0.0))
+    assert quantity(compare(a, sure), "energy").verdict is Verdict.INCONCLUSIVE
     other = dataclasses.replace(energy, method="ppk2", sync_class="S2", energy_uj=130.0)
     mixed = compare(a, dataclasses.replace(a, energy=other))
     refused = quantity(mixed, "energy")

@@ -160,7 +160,7 @@ def test_simulated_energies_are_told_apart_in_data_and_comparisons_too() -> None
         (1430.668, 12.3, "1.431 ± 0.012 mJ"),
         (2.5e6, 1e5, "2.50 ± 0.10 J"),
         (40.6, 16.2, "41 ± 16 µJ"),
-        (5.0, 0.0, "5.000 ± 0.000 µJ"),
+        (5.0, 0.0, "5.000 µJ (uncertainty not known)"),
         (None, None, "–"),
     ],
 )

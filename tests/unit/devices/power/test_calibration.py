@@ -64,6 +64,20 @@ def test_readings_are_corrected_and_the_loads_uncertainty_takes_the_place_of_the
     assert meter.calibrated_utc == "2026-11-22T00:00:00+00:00"
 
 
+def test_readings_that_are_all_the_same_do_not_make_a_meter_exact() -> None:
+    assert with_zero(FACTS, [2e-4] * 1000, None, now=NOW).offset_uncertainty_a == pytest.approx(OWN.offset_a)
+    rounded = [round(value, 3) for value in shown(0.5, noise_a=2e-4)]  # to 1 mA, as hwmon does
+    assert len(set(rounded)) > 1
+    assert with_zero(FACTS, [0.0, 1e-3] * 500, None, now=NOW).offset_uncertainty_a == pytest.approx(1e-3 / 12**0.5, rel=0.01)
+    made = with_load(FACTS, rounded, with_zero(FACTS, shown(0.0), None, now=NOW), true_a=0.5, within_a=1e-9, now=NOW)
+    assert made.gain_uncertainty == pytest.approx(1e-3 / 12**0.5 / 0.49, rel=0.01)
+
+
+def test_readings_that_are_no_numbers_calibrate_nothing() -> None:
+    with pytest.raises(DataError, match="no numbers"):
+        with_zero(FACTS, [0.0, float("nan"), 1e-6], None, now=NOW)
+
+
 def test_it_counts_for_a_year_and_not_a_day_longer() -> None:
     calibrated()
     late = CalibratedMeter(Fixed(0.2), now=lambda: NOW + timedelta(days=366))

@@ -14,7 +14,9 @@ import pytest
 
 from edgepipe.devices.power.csv_lines import Csv, CsvMeter
 from edgepipe.devices.power.csv_text import Rows
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, MeterMissing
+from edgepipe.devices.power.joulescope import Joulescope
+from edgepipe.documents import parse
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, MeterMissing
 
 SOON = 20.0
 ERRORS = {"gain_error": 0.01, "volts_error": 0.005, "offset_a": 1e-6}
@@ -34,6 +36,25 @@ def told(meter: CsvMeter, rows: int) -> tuple[np.ndarray, int]:
         found.append(np.column_stack([samples.time_s, samples.volts, samples.amps]))
         dropped += samples.dropped
     return np.concatenate(found), dropped
+
+
+@pytest.mark.parametrize("meter", [Csv, Joulescope])
+@pytest.mark.parametrize("errors", [{}, dict.fromkeys(ERRORS, 0)])
+def test_a_meter_whose_errors_nobody_states_is_refused_with_where_they_are_found(
+    meter: type[Csv | Joulescope], errors: dict[str, float]
+) -> None:
+    with pytest.raises(InventoryError) as raised:
+        parse(meter, errors, source="devices.pi4.power", error=InventoryError)
+    (told,) = raised.value.problems
+    assert told.startswith("gain_error, volts_error, offset_a must be stated")
+    assert "data sheet" in told
+    stated = parse(meter, ERRORS, source="devices.pi4.power", error=InventoryError)
+    assert stated.errors().gain == pytest.approx(ERRORS["gain_error"] / 3**0.5)
+
+
+def test_one_error_that_is_nothing_is_named_alone() -> None:
+    with pytest.raises(ValueError, match=r"^offset_a must be stated"):
+        Csv(command=("x",), **{**ERRORS, "offset_a": 0.0})
 
 
 def test_a_commands_lines_are_samples_on_this_machines_clock() -> None:
