@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepipe.devices import firmware_build
-from edgepipe.errors import ModelRejected
+from edgepipe.errors import InfrastructureError, ModelRejected
 from edgepipe.plans import EnginePlan, Place, Planned, PlannedStep, Refusal
 
 PLANNING_S = 60.0
@@ -45,6 +45,12 @@ def _say(given: bytes, *words: str, folder: Path | None) -> bytes:
         )
     except subprocess.TimeoutExpired as exc:
         raise ModelRejected(f"the built-in engine was not done with the model after {PLANNING_S:.0f} s") from exc
+    except OSError as exc:
+        raise InfrastructureError(
+            f"{planner} does not start: {exc.strerror}",
+            cause="it was cut short, or may not be run there",
+            todo="Take it away: it is then built anew.",
+        ) from exc
     if ran.returncode:
         raise ModelRejected(f"the built-in engine does not survive the model (exit status {ran.returncode})")
     return ran.stdout

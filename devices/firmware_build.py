@@ -282,4 +282,6 @@ def compile_to(path: Path, port: FirmwarePort, command: list[str], *, what: str 
                     cause=f"{port.compiler} is of another kind than edgepipe was tried with, or a part of it is not installed",
                     todo=f"On Debian and Ubuntu: apt-get install {port.package}",
                 )
+            with made.open("rb") as written:
+                os.fsync(written.fileno())
             made.replace(path)

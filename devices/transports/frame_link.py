@@ -90,7 +90,7 @@ class FrameLink:
         try:
             self.ask(Ask.HELLO, deadline_s=deadline_s)
         except DeviceUnreachable as exc:
-            raise DeviceUnreachable(exc.what, cause=self._likely_cause(), todo=exc.todo) from exc
+            raise DeviceUnreachable(exc.what, cause=exc.cause or self._likely_cause(), todo=exc.todo) from exc
 
     def ask(self, kind: Ask, payload: bytes = b"", *, deadline_s: float, sequence: int | None = None) -> Answer:
         """Return the answer to a request, which is repeated until it comes; `sequence` makes it the repetition of another.

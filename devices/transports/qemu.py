@@ -13,7 +13,7 @@ from time import monotonic
 
 from edgepipe.devices import firmware_build
 from edgepipe.devices.transports.serial_line import Line, TtyLine
-from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, InventoryError, StorageError
 from edgepipe.places import storage_errors
 
 PROGRAM, PACKAGE = "qemu-system-arm", "qemu-system-arm"
@@ -23,8 +23,8 @@ HEADLESS = ("-display", "none", "-monitor", "none", "-serial", "pty")
 WHERE = re.compile(rb"char device redirected to (/dev/pts/\d+)")
 END_S = 5.0
 # The board's large memory, which the firmware takes for flash; its size is fixed (QEMU 7.2, hw/arm/mps2.c and mps2-tz.c).
-FLASH_SIZES = {"mps3-an547": "2G"}
-USUAL_FLASH_SIZE = "16M"
+FLASH_BYTES = {"mps3-an547": 2 << 30}
+USUAL_FLASH_BYTES = 16 << 20
 
 
 def missing_packages(machine: str) -> tuple[str, ...]:
@@ -37,15 +37,15 @@ def missing_packages(machine: str) -> tuple[str, ...]:
 class EmulatedLine(TtyLine):
     """The line of an emulated board: where it is gone, the emulator has ended."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, firmware: Path) -> None:
         super().__init__(path)
-        self._device = device
+        self._device, self._firmware = device, firmware
 
     def _gone(self) -> DeviceUnreachable:
         return DeviceUnreachable(
             f"the emulator of {self._device} has ended",
             cause="it was killed: most often the memory is full, or the disk that its flash is kept on",
-            todo="Do it again.",
+            todo=f"Do it again; where it ends each time, take away {self._firmware}, which is then built anew.",
         )
 
 
@@ -90,18 +90,25 @@ class QemuTransport:
         self._process = subprocess.Popen(  # in a session of its own, so that Ctrl-C reaches it through us only
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-        self._line = EmulatedLine(self._where(deadline_s), self._name)
+        self._line = EmulatedLine(self._where(deadline_s), self._name, firmware.path)
         return self._line
 
     def _kept(self) -> tuple[str, ...]:
         """Return the options that have the flash in its file, which takes no more of the disk than was written."""
         if self._flash is None:
             return ()
+        size_bytes = FLASH_BYTES.get(self._machine, USUAL_FLASH_BYTES)
         with storage_errors(self._flash):
             self._flash.parent.mkdir(parents=True, exist_ok=True)
+            if self._flash.exists() and not (self._flash.is_file() and self._flash.stat().st_size in (0, size_bytes)):
+                raise StorageError(
+                    f"the flash of {self._name} is no file of {size_bytes:,} bytes: {self._flash}",
+                    cause="it was cut short, or something else was put there",
+                    todo=f"Take it away; {self._name} then starts as a new board, without any model.",
+                )
         path = str(self._flash).replace(",", ",,")  # as QEMU's options want it
-        size = FLASH_SIZES.get(self._machine, USUAL_FLASH_SIZE)
-        return "-machine", "memory-backend=flash", "-object", f"memory-backend-file,id=flash,mem-path={path},size={size},share=on"
+        kept = f"memory-backend-file,id=flash,mem-path={path},size={size_bytes},share=on"
+        return "-machine", "memory-backend=flash", "-object", kept
 
     def _where(self, deadline_s: float) -> Path:
         """Return the line's place, which the emulator tells."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from edgepipe.devices.transports.qemu import QemuTransport
-from edgepipe.errors import DeviceUnreachable, InfrastructureError
+from edgepipe.errors import DeviceUnreachable, InfrastructureError, StorageError
 from tests.firmware.emulated_board import MACHINE, in_qemu
 
 
@@ -26,6 +27,7 @@ def test_of_an_emulator_that_is_killed_it_is_said_and_no_cable_is_blamed(builds:
     finally:
         transport.close()
     assert "cable" not in str(raised.value)
+    assert f"take away {builds}" in raised.value.todo
 
 
 def test_without_an_emulator_one_command_that_can_be_pasted_installs_all_that_is_missing(
@@ -35,3 +37,11 @@ def test_without_an_emulator_one_command_that_can_be_pasted_installs_all_that_is
     with pytest.raises(InfrastructureError, match="qemu-system-arm is not installed") as raised:
         QemuTransport("m4", MACHINE).open(deadline_s=1.0)
     assert raised.value.todo.endswith("apt-get install qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi")
+
+
+def test_a_flash_file_that_was_cut_short_is_named_with_the_way_out(builds: Path, tmp_path: Path) -> None:
+    (tmp_path / "flash").write_bytes(bytes(100))
+    transport = in_qemu("m4", builds, flash=tmp_path / "flash")
+    with closing(transport), pytest.raises(StorageError, match="no file of 16,777,216 bytes") as raised:
+        transport.open(deadline_s=20.0)
+    assert raised.value.todo.startswith("Take it away")
