@@ -111,8 +111,17 @@ class MlperfTalk:
         return Profile(firmware=_bracketed(said, "m-profile-"), model=_bracketed(said, "m-model-"))
 
     def find_mode(self) -> None:
-        """Learn whether its time stamps are lines, or in energy mode edges of a pin, in which case `timestamp` says nothing."""
-        self.in_energy_mode = not self._surely(lambda: any(LAP.match(message) for message in self._said("timestamp")))
+        """Learn whether its time stamps are lines, or in energy mode edges of a pin, in which case `timestamp` says nothing.
+
+        A board that does not know the command is taken to tell its times, which shows when it runs.
+        """
+        self.in_energy_mode = not self._surely(self._stamps)
+
+    def _stamps(self) -> bool:
+        try:
+            return any(LAP.match(message) for message in self._said("timestamp"))
+        except Refused:
+            return True
 
     def load(self, data: bytes) -> None:
         """Load the input and have the board print it back. Raises InfrastructureError where it arrives damaged every time."""

@@ -135,7 +135,10 @@ def test_a_board_in_energy_mode_is_said_to_be() -> None:
     assert "energy mode" in raised.value.cause
 
 
-@pytest.mark.parametrize(("stamp", "energy"), [(["m-lap-us-7"], False), ([], True), (["m-lap-us-4294967296 x"], False)])
+@pytest.mark.parametrize(
+    ("stamp", "energy"),
+    [(["m-lap-us-7"], False), ([], True), (["m-lap-us-4294967296 x"], False), (["e-[Unknown command: timestamp]"], False)],
+)
 def test_whether_a_board_is_in_energy_mode_is_asked_by_a_time_stamp(stamp: list[str], energy: bool) -> None:
     talk = MlperfTalk(Scripted({"timestamp": stamp}), "m4")
     talk.find_mode()
