@@ -182,4 +182,5 @@ def ended(record: RunRecord) -> str:
 
 def became(record: RunRecord) -> str:
     """Return what became of a run that was done, or stopped, when all were."""
-    return f"{ended(record) or 'done'}; the record is kept"
+    done = "done" if record.energy is None or not record.energy.reason else f"done, but for its energy: {record.energy.reason}"
+    return f"{ended(record) or done}; the record is kept"

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
-from commandline import Command
+from commandline import EDGEPIPE, Command
 
 from benchmarks.synthetic import convolution
 from edgepipe.devices.connect import connect_workable
@@ -165,3 +165,18 @@ def test_an_emulated_board_has_no_power_to_measure(boards: Path) -> None:
     farm = read_inventory(boards)
     with pytest.raises(UsageError, match="emulated: what a meter would show is this machine's power"):
         Metering(farm.devices["mcu"], farm.devices)
+
+
+def test_ctrl_c_in_the_long_loops_keeps_the_latency_and_says_what_there_is_not(
+    boards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEPIPE_RESULTS", str(tmp_path / "results"))
+    command = [*EDGEPIPE, "bench", "model.tflite", "--device", "sim", "--power", "--blocks", "1", "--inventory", str(boards)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as bench:
+        end = monotonic() + 60
+        while not list((tmp_path / "results").rglob("*.trace")) and bench.poll() is None and monotonic() < end:
+            sleep(0.1)
+        bench.send_signal(signal.SIGINT)
+        _, said = bench.communicate(timeout=60)
+    assert bench.returncode == 130, said
+    assert "sim: done, but for its energy: it was stopped before its loops were over; the record is kept" in said
