@@ -14,6 +14,7 @@ LARGEST_BYTES = 64 << 20
 UF2_BLOCK, UF2_DATA, UF2_LARGEST = 512, 32, 476
 UF2_HEAD = struct.Struct("<IIIII")
 UF2_MAGIC = (0x0A324655, 0x9E5D5157)
+MODEL = b"TFL3"  # what a .tflite has at byte 4
 BUILD_AGAIN = "Build it again, or leave --file out: then edgepipe's own firmware is written."
 
 
@@ -26,6 +27,9 @@ def image_bytes(path: Path) -> bytes:
         raise UsageError(f"cannot read {path}: {exc.strerror}", todo="Check the path.") from exc
     if not content or len(content) > LARGEST_BYTES:
         raise UsageError(f"{path} is no firmware: it has {'no' if not content else 'over 64 Mi'} bytes", todo=BUILD_AGAIN)
+    if content[4:8] == MODEL:
+        todo = "`edgepipe deploy` brings a model to a board that has our firmware, `edgepipe export` makes a program with it."
+        raise UsageError(f"{path} is a model, and no firmware", todo=todo)
     suffix = path.suffix.lower()
     try:
         if suffix == ".uf2":

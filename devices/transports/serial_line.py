@@ -136,7 +136,10 @@ def _set_raw(handle: int, speed: int) -> None:
 def _cannot_open(path: Path, exc: OSError) -> DeviceUnreachable | DeviceBusy:
     if exc.errno == errno.EBUSY:
         return DeviceBusy(f"{path} is open in another program", todo="Close the serial monitor.")
-    todo = "Plug the board in." if exc.errno == errno.ENOENT else ""
+    cause, todo = "", ""
+    if exc.errno == errno.ENOENT:
+        cause = "no such board is plugged in, or the inventory has another name for it"
+        todo = "Plug the board in; /dev/serial/by-id has the names of those that are."
     if exc.errno == errno.EACCES:
         todo = "Join the group that owns it, most often: sudo usermod -aG dialout $USER, then log in again."
-    return DeviceUnreachable(f"{path} cannot be opened: {exc.strerror}", todo=todo)
+    return DeviceUnreachable(f"{path} cannot be opened: {exc.strerror}", cause=cause, todo=todo)

@@ -156,12 +156,14 @@ def test_a_build_is_found_across_the_blocks_of_a_file(tmp_path: Path) -> None:
         ("f.hex", b":00000002\n"),
         ("f.hex", b"\xff"),
         ("f.elf", b""),
+        ("f.bin", b"\x1c\0\0\0TFL3"),
         ("f.hex", b"00000001FF"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as found:
         image_bytes(tmp_path / name)
+    assert "`edgepipe deploy`" in found.value.todo or "Build it again" in found.value.todo
     with pytest.raises(UsageError, match="cannot read"):
         image_bytes(tmp_path / "gone.elf")
