@@ -13,7 +13,7 @@ from edgepipe.errors import DataError, EdgepipeError, VerifyFailed
 from edgepipe.facts import ModelFacts
 from edgepipe.parity import Runtime, RuntimeOutcome
 from edgepipe.pipeline.export.bundle import golden, manifest, quantize
-from edgepipe.pipeline.export.bundle.contents import plain
+from edgepipe.pipeline.export.bundle.contents import AGAIN, plain
 from edgepipe.pipeline.export.micro_arrays import model_source, resolver_header
 from edgepipe.pipeline.export.tflm_ops import resolver_method
 from edgepipe.pipeline.inspect.flatbuffer import read_facts
@@ -29,12 +29,13 @@ SHOWN = 8
 def open_manifest(files: Files) -> tuple[BundleManifest, list[str]]:
     """Return a bundle's manifest and what is wrong with it. Raises VerifyFailed where there is none to hold anything against."""
     if MANIFEST not in files:
-        raise VerifyFailed("there is no manifest.json, so nothing can be checked", cause="this is no bundle, or a part of one")
+        cause = "this is no bundle, or a part of one"
+        raise VerifyFailed("there is no manifest.json, so nothing can be checked", cause=cause, todo=AGAIN)
     found, problems = manifest.read(files[MANIFEST])
     if found.kind != KIND:
-        raise VerifyFailed(f'manifest.json is of a "{found.kind}", not of a bundle')
+        raise VerifyFailed(f'manifest.json is of a "{found.kind}", not of a bundle', todo=AGAIN)
     if found.target not in TARGETS or re.fullmatch(r"[a-z][a-z0-9_]{0,63}", found.name) is None:
-        raise VerifyFailed("manifest.json names a target or a model that no bundle has")
+        raise VerifyFailed("manifest.json names a target or a model that no bundle has", todo=AGAIN)
     return found, problems
 
 
@@ -237,5 +238,5 @@ def _per_sample(values: golden.Array) -> int:
 def facts_of(files: Files) -> ModelFacts:
     """Return the facts of a bundle's model. Raises ModelFileError for a damaged one, VerifyFailed where there is none."""
     if MODEL not in files:
-        raise VerifyFailed(f"{MODEL} is missing")
+        raise VerifyFailed(f"{MODEL} is missing", todo=AGAIN)
     return read_facts(files[MODEL])

@@ -18,6 +18,7 @@ from edgepipe.errors import UsageError, VerifyFailed
 from edgepipe.places import storage_errors, write_whole
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+AGAIN = "Copy the bundle again, or make it anew: `edgepipe bundle MODEL --to PATH`."
 MOST_FILES = 64
 LARGEST_BYTES = 1 << 30  # of all files together
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip can say
@@ -83,7 +84,7 @@ def _read_zip(path: Path) -> tuple[Files, list[str]]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > MOST_FILES:
-                raise VerifyFailed(f"{path} holds {len(members)} files, more than {MOST_FILES}")
+                raise VerifyFailed(f"{path} holds {len(members)} files, more than {MOST_FILES}", todo=AGAIN)
             for member in members:
                 if wrong := _wrong(member, files):
                     problems.append(f"{member.filename!r}: {wrong}")
@@ -96,7 +97,7 @@ def _read_zip(path: Path) -> tuple[Files, list[str]]:
                 files[member.filename] = content
                 left -= len(content)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as exc:
-        raise VerifyFailed(f"{path} is no whole .zip: {exc}", cause="it was cut short or damaged on the way") from exc
+        raise VerifyFailed(f"{path} is no whole .zip: {exc}", cause="it was cut short or damaged on the way", todo=AGAIN) from exc
     return files, problems
 
 
