@@ -49,7 +49,7 @@ class Rows:
             else:
                 self._refuse()
             return []
-        if not (isfinite(time_s) and isfinite(volts) and isfinite(amps)) or time_s <= self._last_s:
+        if not (isfinite(time_s) and isfinite(volts * amps)) or time_s <= self._last_s:
             self._refuse()
             return []
         self._last_s = time_s

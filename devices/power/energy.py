@@ -10,7 +10,7 @@ from edgepipe.devices.power.budget import combined, median, spread_of_median, te
 from edgepipe.devices.power.faults import find_faults
 from edgepipe.devices.power.measure import Measured, measure
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings
-from edgepipe.devices.power.plausible import beyond
+from edgepipe.devices.power.plausible import beyond, lost_in_zero
 from edgepipe.devices.power.trace import Trace
 from edgepipe.devices.power.windows import MLPERF_TINY, Idle, Rules, Stamp, Window, find_windows
 from edgepipe.energy import BudgetTerm, Energy, EnergyWindow, SyncClass
@@ -77,11 +77,8 @@ def _doubts(facts: MeterFacts, measured: Measured, settings: MeterSettings) -> I
             " was not in the same state, or still warming up: let it rest and measure again)"
         )
     powers = [before_w, after_w, *measured.powers]
-    if measured.powers and min(measured.powers) <= RESOLVED * abs(facts.errors.offset_a * measured.volts):
-        yield (
-            f"the power in a window is {_shown(min(measured.powers))}, which this meter cannot tell from none"
-            " (nothing draws current, the leads are swapped, or it is a meter for larger currents)"
-        )
+    if measured.powers:
+        yield from lost_in_zero(min(measured.powers), measured.volts, facts.errors)
     yield from beyond(powers, settings)
 
 

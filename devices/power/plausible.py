@@ -1,4 +1,4 @@
-"""What a whole Raspberry Pi can take at all: a power outside that was measured with a wrong shunt, or not at the board's input."""
+"""Which power cannot be: more or less than a Raspberry Pi can take at all, which is a wrong shunt, or none that the meter sees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from edgepipe.devices.power.meter import MeterSettings
+from edgepipe.devices.power.meter import ErrorTerms, MeterSettings
 
 S = TypeVar("S", bound=MeterSettings)
 INPUT_V = 5.1
@@ -22,6 +22,7 @@ AMPERES = {
     "Raspberry Pi Zero 2 W": (0.175, 2.0),
     "Raspberry Pi Zero": (0.1, 1.2),
 }
+NEAR_ZERO = 3  # standard uncertainties of a meter's zero
 LEAST_SHARE = 1 / 3  # of the idle current: theirs was with a display and a network
 
 
@@ -46,4 +47,13 @@ def beyond(powers_w: Sequence[float], settings: MeterSettings) -> Iterator[str]:
         yield (
             f"power from {1e3 * min(powers_w):.4g} mW to {1e3 * max(powers_w):.4g} mW is outside {', '.join(limits)} of the"
             " inventory (usually the shunt is another one than shunt_ohm says: read what is printed on it)"
+        )
+
+
+def lost_in_zero(watts: float, volts: float, errors: ErrorTerms) -> Iterator[str]:
+    """Yield why a mean power cannot be told from none: it is within NEAR_ZERO standard uncertainties of the meter's zero."""
+    if watts <= NEAR_ZERO * abs(errors.offset_a * volts):
+        yield (
+            f"the power is {watts * 1e3:.4g} mW, which this meter cannot tell from none"
+            " (nothing draws current, the leads are swapped, or it is a meter for larger currents)"
         )

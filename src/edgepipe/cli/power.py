@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,28 +39,33 @@ def watch(
     import json
     import sys
 
-    from edgepipe.errors import Interrupted
     from edgepipe.records import as_json as plain
     from edgepipe.workflows.power import opened, readings
 
-    try:
-        with opened(device, inventory) as (entry, meter, facts):
-            found = readings(meter, every_s=every_ms / 1000, seconds=seconds)
-            if as_json:
-                for reading in found:
-                    sys.stdout.write(json.dumps({**plain(reading), "simulated": facts.simulated}) + "\n")
-                    sys.stdout.flush()
-            elif sys.stdout.isatty():
-                _plotted(entry.name, facts, found)
-            else:
-                for reading in found:
-                    sys.stdout.write(_line(reading, facts) + "\n")
-                    sys.stdout.flush()
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "stopped by Ctrl-C", todo="The meter was let go of; `edgepipe power record` keeps what it shows."
-        ) from None
+    with _ended_by_hand("`edgepipe power record` keeps what it shows."), opened(device, inventory) as (entry, meter, facts):
+        found = readings(meter, every_s=every_ms / 1000, seconds=seconds)
+        if as_json:
+            for reading in found:
+                sys.stdout.write(json.dumps({**plain(reading), "simulated": facts.simulated}) + "\n")
+                sys.stdout.flush()
+        elif sys.stdout.isatty():
+            _plotted(entry.name, facts, found)
+        else:
+            for reading in found:
+                sys.stdout.write(_line(reading, facts) + "\n")
+                sys.stdout.flush()
     return 0
+
+
+@contextmanager
+def _ended_by_hand(more: str) -> Iterator[None]:
+    """Promise nothing more after Ctrl-C than what is so."""
+    from edgepipe.errors import Interrupted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped by Ctrl-C", todo=f"The meter was let go of; {more}") from None
 
 
 def _line(reading: Reading, facts: MeterFacts) -> str:
@@ -116,7 +122,8 @@ def record(
     from edgepipe.reports.energy import SIMULATED, counters, milliwatts
     from edgepipe.workflows.power import record as run
 
-    with progress(quiet) as emit, step(emit, f"power of {device}", seconds, "s") as advance:
+    kept = _ended_by_hand(f"what it told until then is in {to}.")
+    with kept, progress(quiet) as emit, step(emit, f"power of {device}", seconds, "s") as advance:
         done = run(device, inventory=inventory, to=to, seconds=seconds, advance=advance)
     if as_json:
         show_json(plain(done))
@@ -129,7 +136,7 @@ def record(
 def check(
     device: Device,
     inventory: Inventory = None,
-    seconds: Annotated[float, typer.Option(min=2, help="How long to look.")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=2, max=3600, help="How long to look.")] = 20.0,
     change: Annotated[
         float | None,
         typer.Option(min=0, help="The difference between two models that you care about, in percent.", show_default=False),
@@ -155,7 +162,8 @@ def check(
     from edgepipe.workflows.power import PARTS
     from edgepipe.workflows.power import check as run
 
-    with progress(quiet) as emit, step(emit, f"power of {device}", PARTS, "parts") as advance:
+    nothing = _ended_by_hand("nothing is known of it yet.")
+    with nothing, progress(quiet) as emit, step(emit, f"power of {device}", PARTS, "parts") as advance:
         found = run(device, inventory=inventory, seconds=seconds, advance=advance)
     seen = change is None or (100 * found.smallest_change <= change and not found.problems)
     if as_json:
@@ -173,7 +181,7 @@ def calibrate(
     ] = False,
     amps: Annotated[float | None, typer.Option(help="The current of the known load, in amperes.", show_default=False)] = None,
     within: Annotated[float | None, typer.Option(help="How far it may be from that, in amperes.", show_default=False)] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to look.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to look.")] = 10.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -194,7 +202,8 @@ def calibrate(
 
     if zero == (amps is not None):
         raise UsageError("a calibration is with a load or without one", todo="Give --zero, or --amps 0.5 --within 0.001.")
-    with progress(quiet) as emit, step(emit, f"power of {device}", seconds, "s") as advance:
+    nothing = _ended_by_hand("what was known of it before still holds.")
+    with nothing, progress(quiet) as emit, step(emit, f"power of {device}", seconds, "s") as advance:
         found, path = run(device, inventory=inventory, true_a=amps, within_a=within, seconds=seconds, advance=advance)
     if as_json:
         show_json({"file": str(path), "calibration": plain(found)})

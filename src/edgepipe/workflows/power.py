@@ -16,14 +16,14 @@ from edgepipe.devices.inventory import DeviceEntry, load_inventory
 from edgepipe.devices.power.calibration import CalibratedMeter, Calibration, find, keep, with_load, with_zero
 from edgepipe.devices.power.faults import Faults
 from edgepipe.devices.power.meter import MeterFacts, MeterSettings, PowerMeter, Samples
-from edgepipe.devices.power.plausible import beyond
+from edgepipe.devices.power.plausible import beyond, lost_in_zero
 from edgepipe.devices.power.recorder import Recorder
 from edgepipe.devices.power.trace import Trace
 from edgepipe.devices.power.windows import Stamp, sampling_s, sync_of
 from edgepipe.devices.selector import select_one
 from edgepipe.devices.work import WorkRequest
 from edgepipe.energy import TraceCounters
-from edgepipe.errors import DataError, InfrastructureError, StorageError, UsageError
+from edgepipe.errors import InfrastructureError, InvalidRun, StorageError, UsageError
 from edgepipe.events import Advance, unheard
 
 READ_S = 0.25
@@ -140,6 +140,8 @@ def record(device: str, *, inventory: Path | None = None, to: Path, seconds: flo
                 advance(int(passed_s), f"{recorder.counters.samples:,} samples")
                 time.sleep(min(READ_S, seconds - passed_s))
     if recorder.failure is not None:
+        if recorder.counters.samples:
+            recorder.failure.todo += f" What it told until then is in {to}."
         raise recorder.failure
     return Recorded(
         file=str(to),
@@ -164,7 +166,7 @@ def mean_power_mw(trace: Trace) -> float | None:
 
 
 def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, advance: Advance = unheard) -> Checked:
-    """Look at a board's power for a while and say what its meter could resolve there. Raises DataError for a meter that is silent.
+    """Look at a board's power for a while and say what its meter could resolve there. Raises InvalidRun where that is nothing.
 
     The power of PARTS stretches tells how it wanders; in five windows of WorkRequest's length that averages out as the square root
     of how much longer they are, if it is noise. A change is visible beyond twice the standard uncertainty of a difference (k = 2).
@@ -177,11 +179,13 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
             advance(len(found), f"{reading.power_mw:.4g} mW")
         calibrated = meter.calibrated_utc
     if len(found) < 2:
-        raise DataError(f"the meter of {entry.name} showed too little in {seconds:g} s", todo="Measure for longer: --seconds 60.")
+        raise InvalidRun(f"the meter of {entry.name} showed too little in {seconds:g} s", todo="Measure for longer: --seconds 60.")
     power_mw = fmean(one.power_mw for one in found)
     if power_mw <= 0:
-        raise DataError(
-            f"the meter of {entry.name} shows {power_mw:.3g} mW", cause="nothing draws current, or its leads are swapped"
+        raise InvalidRun(
+            f"the meter of {entry.name} shows {power_mw:.3g} mW",
+            cause="nothing draws current, or its leads are swapped",
+            todo="Switch the board on, or swap the leads; `edgepipe power watch` shows at once whether that helped.",
         )
     part_s = fmean(one.seconds for one in found)
     wander = stdev(one.power_mw for one in found) / power_mw * math.sqrt(part_s / request.window_s)
@@ -190,7 +194,8 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
     random = math.hypot(edges, wander / math.sqrt(request.windows))
     errors = facts.errors
     offset = errors.offset_a * volts / (power_mw / 1e3)
-    stamp = Stamp(start_s=0, end_s=request.window_s, inferences=1, uncertainty_s=1e-4, logged=True)
+    long_s = request.idle_s + request.windows * request.window_s
+    last = Stamp(start_s=long_s - request.window_s, end_s=long_s, inferences=1, uncertainty_s=1e-4, logged=True)
     return Checked(
         device=entry.name,
         facts=facts,
@@ -199,8 +204,12 @@ def check(device: str, *, inventory: Path | None = None, seconds: float = 20.0, 
         wander=wander,
         absolute=2 * math.hypot(errors.gain, errors.shunt, errors.volt, offset, facts.clock_error, random),
         smallest_change=2 * math.sqrt(2) * random,
-        sync=str(sync_of(facts, [stamp], marked=facts.has_marker)),
-        problems=(*faults.problems(), *beyond([one.power_mw / 1e3 for one in found], entry.power or MeterSettings())),
+        sync=str(sync_of(facts, [last], marked=facts.has_marker, began_s=0.0)),
+        problems=(
+            *faults.problems(),
+            *lost_in_zero(power_mw / 1e3, volts, errors),
+            *beyond([one.power_mw / 1e3 for one in found], entry.power or MeterSettings()),
+        ),
     )
 
 

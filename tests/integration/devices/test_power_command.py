@@ -19,10 +19,11 @@ from edgepipe.devices.connect import connect_workable
 from edgepipe.devices.inventory import DeviceEntry, Inventory, read_inventory
 from edgepipe.devices.metering import Metering
 from edgepipe.devices.power.replay import Replay
+from edgepipe.devices.power.trace_file import TraceFile
 from edgepipe.devices.power.windows import Rules
 from edgepipe.devices.work import WorkRequest
 from edgepipe.energy import Energy
-from edgepipe.errors import MeterMissing, UsageError
+from edgepipe.errors import InvalidRun, MeterMissing, UsageError
 
 BOARDS = """
 schema: 1
@@ -31,6 +32,13 @@ devices:
   dead: {board: linux, target: host, transport: {kind: local}, power: {meter: replay, file: nowhere.trace}}
   wrong: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, most_w: 0.01}}
   full: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 120, full_scale_ma: 9}}
+  none: {board: linux, target: host, transport: {kind: local}, power: {meter: simulated, active_mw: 0, idle_mw: 0}}
+  silent:
+    board: linux
+    target: host
+    transport: {kind: local}
+    power: {meter: csv, command: [sh, -c, "for i in 1 2 3 4 5 6; do echo $i,5,0.1; done; sleep 60"], gain_error: 0.01,
+            volts_error: 0.01, offset_a: 1.0e-6}
   bare: {board: linux, target: host, transport: {kind: local}}
   mcu:
     board: mcu
@@ -79,11 +87,19 @@ def test_a_meter_is_watched_recorded_and_judged(edgepipe: Command, boards: Path)
     assert edgepipe("power", "check", "sim", "--seconds", "2", "--change", "0").code == 3
 
 
-@pytest.mark.parametrize(("name", "words"), [("full", "end of the meter's range"), ("wrong", "outside most_w: 0.01")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("full", "end of the meter's range"), ("wrong", "outside most_w: 0.01"), ("none", "which this meter cannot tell from none")],
+)
 def test_a_check_tells_what_would_leave_a_run_without_an_energy(edgepipe: Command, boards: Path, name: str, words: str) -> None:
     judged = edgepipe("power", "check", name, "--seconds", "2", "--change", "50")
     assert judged.code == 3
     assert "no energy comes of this" in judged.out and words in " ".join(judged.out.split())
+
+
+def test_a_meter_that_shows_nothing_to_judge_makes_a_check_invalid(edgepipe: Command, boards: Path) -> None:
+    silent = edgepipe("power", "check", "silent", "--seconds", "2")
+    assert silent.code == InvalidRun.exit_code and "showed too little in 2 s" in silent.err
 
 
 def test_a_watch_that_is_stopped_ends_at_once_and_lets_go_of_the_meter(boards: Path) -> None:
@@ -140,6 +156,9 @@ def test_what_goes_wrong_with_the_meter_costs_the_energy_and_nothing_else(
 def test_a_meter_that_fails_half_way_is_told_with_what_came_before(boards: Path, tmp_path: Path, edgepipe: Command) -> None:
     assert edgepipe("power", "record", "sim", "--to", str(tmp_path / "nowhere.trace"), "--seconds", "1").code == 0
     farm = read_inventory(boards)
+    partly = edgepipe("power", "record", "dead", "--to", "part.trace", "--seconds", "30")
+    assert partly.code == 4 and "What it told until then is in part.trace" in partly.err
+    assert TraceFile(tmp_path / "part.trace").facts.simulated
     entry = replace(farm.devices["dead"], power=Replay(file=str(tmp_path / "nowhere.trace")))
     began, long = monotonic(), replace(SHORT, window_s=30.0)
     energy = measured(entry, farm, tmp_path, long)
