@@ -20,6 +20,7 @@ from edgepipe.reports.frame import frame
 from edgepipe.reports.render.console import comparison, runs
 from edgepipe.reports.render.html import html_report
 from edgepipe.reports.render.markdown import markdown_report
+from edgepipe.reports.render.traces import trace
 
 MEASURED = Energy(
     energy_uj=1430.668,
@@ -127,6 +128,18 @@ def test_the_page_draws_the_trace_with_its_windows_and_lists_every_term() -> Non
     assert page.count('class="window"') == 5
     assert "window 5: 241 inferences in 10.500 s" in page
     assert page.index("<td>gain<td>0.4 %") < page.index("<td>edges<td>0.0001 %")
+
+
+def test_power_below_zero_is_drawn_below_zero() -> None:
+    view = TraceView(period_s=1.0, power_mw=(-500.0, -250.0))
+    swapped = trace(dataclasses.replace(MEASURED, trace=view, windows=()))
+    assert swapped is not None
+    assert (swapped.highest, swapped.lowest) == ("0 mW", "-500 mW")
+    assert swapped.path == "M0 0.0L0.00 88.0L50.00 88.0L50.00 44.0L100.00 44.0L100 0.0Z"
+    usual = trace(dataclasses.replace(MEASURED, trace=TraceView(period_s=1.0, power_mw=(100.0, -0.5)), windows=()))
+    assert usual is not None
+    assert (usual.highest, usual.lowest) == ("100 mW", "")
+    assert usual.path.startswith("M0 110.0L0.00 22.0") and usual.path.endswith("L50.00 110.0L100.00 110.0L100 110.0Z")
 
 
 def test_a_reason_from_outside_is_obeyed_nowhere() -> None:
