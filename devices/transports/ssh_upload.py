@@ -119,7 +119,7 @@ class Uploads:
         """Tell a board without SFTP from one that went away: the first still talks, and closes the channel that asked for it."""
         try:
             yield
-        except (paramiko.SSHException, EOFError) as exc:
+        except (paramiko.SSHException, EOFError, OSError) as exc:  # by how far the question had got when it was closed
             if not self._link.is_alive:
                 raise
             todo = "Let /etc/ssh/sshd_config there say: Subsystem sftp internal-sftp; then restart sshd."
