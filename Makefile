@@ -12,7 +12,8 @@ demo: $(VENV)/demo.stamp $(VENV)/linked.stamp
 	@sh tests/system_packages.sh emulator || echo "the demo goes on without an emulated Cortex-M"
 	$(BIN)/edgepipe demo
 
-# Three at a time on two cores, since many of them wait: for boards, deadlines, meters. The virtual Pi is fetched meanwhile, where there is none yet; the tests that need it wait for it.
+# Three at a time on two cores, since many of them wait: for boards, deadlines, meters.
+# The virtual Pi is fetched meanwhile, where there is none yet; the tests that need it wait for it.
 test: system $(VENV)/dev.stamp $(VENV)/linked.stamp
 	@$(BIN)/python -m tests.virtual_pi & $(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS); failed=$$?; wait; exit $$failed
 
