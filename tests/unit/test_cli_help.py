@@ -47,6 +47,7 @@ def test_every_verb_has_a_short_first_line_and_an_example(verb: str) -> None:
     assert 10 <= len(first) <= 120
     assert first.endswith(".")
     assert f"edgepipe {verb}" in text
+    assert all("\n" not in paragraph for paragraph in text.split("\n\n")), "a paragraph breaks where its source does"
 
 
 @pytest.mark.parametrize(("verb", "name"), [(verb, str(param.name)) for verb in VERBS for param in command(verb).params])

@@ -34,13 +34,20 @@ def build_app() -> Any:
     )
     for name, (panel, command) in COMMANDS.items():
         if callable(command):
-            app.command(name, rich_help_panel=panel)(command)
+            app.command(name, rich_help_panel=panel, help=_flowing(command))(command)
         else:
             group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
             for verb, part in command.items():
-                group.command(verb)(part)
+                group.command(verb, help=_flowing(part))(part)
             app.add_typer(group, name=name, help=GROUPS[name], rich_help_panel=panel)
     return app
+
+
+def _flowing(command: Callable[..., Any]) -> str:
+    """Return a verb's docstring with each paragraph in one line, since typer breaks lines where the source does, too."""
+    import inspect
+
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in (inspect.getdoc(command) or "").split("\n\n"))
 
 
 def main_inner(arguments: Sequence[str]) -> int:
