@@ -2,7 +2,7 @@
 # Install what the tests need, or with `emulator` a Cortex-M to run on, where this is Debian and we are root; else say what is missing.
 set -eu
 emulator="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi"
-packages="chromium fonts-dejavu-core strace g++ clang libclang-rt-dev openssh-server umockdev qemu-user-static binfmt-support mmdebstrap arch-test $emulator"
+packages="chromium fonts-dejavu-core strace g++ clang libclang-rt-dev cmake openssh-server umockdev qemu-user-static binfmt-support mmdebstrap arch-test $emulator"
 [ "${1:-}" = emulator ] && packages="$emulator"
 missing=""
 for package in $packages; do
