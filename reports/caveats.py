@@ -26,7 +26,7 @@ def caveats(compressions: Sequence[CompressionRecord], runs: Sequence[RunRecord]
 def _of_compression(record: CompressionRecord) -> Iterator[Caveat]:
     answered = [row for row in record.rows if row.accuracy is not None]
     if not answered:
-        yield Caveat(about=f"Accuracy · {record.recipe}", text="Not measured: the recipe names no test data.")
+        yield Caveat(about=f"Accuracy · {record.recipe}", text="Not measured: there was no test data.")
         return
     engines = ", ".join(dict.fromkeys(row.accuracy_engine for row in answered if row.accuracy_engine))
     text = f"{record.metric.capitalize()} of {record.test_samples} test samples"

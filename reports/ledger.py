@@ -35,6 +35,11 @@ def final(record: CompressionRecord) -> LedgerRow | None:
     return next((row for row in reversed(record.rows) if not row.reference), None)
 
 
+def metric(record: CompressionRecord) -> str:
+    """Return what the answers were judged by; "accuracy" where there was no test data, which alone tells another metric."""
+    return record.metric or "accuracy"
+
+
 def treated(record: CompressionRecord) -> tuple[LedgerRow, ...]:
     """Return the rows of stages, not of references, that say which multiply-accumulates were treated how."""
     return tuple(row for row in record.rows if row.treated and not row.reference)

@@ -124,7 +124,7 @@ def accuracies(record: CompressionRecord) -> Chart | None:
 def _accuracy_row(line: ledger.Line, record: CompressionRecord, scale: Scale) -> Row:
     row, item, kind = line.row, line.difference, "reference" if line.row.reference else ""
     if row.accuracy is None:
-        tip = f"{row.stage}: {record.metric} was not measured"
+        tip = f"{row.stage}: {ledger.metric(record)} was not measured"
         return Row(name=row.stage, value=f"{words.DASH} not measured", tip=tip, kind=kind)
     shown = words.share(record.metric, row.accuracy)
     tip = f"{row.stage}: {record.metric} {shown} of {record.test_samples} samples, answered by {row.accuracy_engine}"

@@ -61,7 +61,7 @@ def compression_ledger(record: CompressionRecord) -> RenderableType:
         for row, found in ledger.calibrations(record)
     ]
     rewrites = [Text(f"  before all stages: {line}", style="dim") for line in ledger.rewrites(record)]
-    table = _Grouped(names=("stage",), groups=(SIZES, ANSWERS), titles={"accuracy": record.metric}, rows=rows)
+    table = _Grouped(names=("stage",), groups=(SIZES, ANSWERS), titles={"accuracy": ledger.metric(record)}, rows=rows)
     return Group(Text(" · ".join(made), style="bold"), table, *rewrites, *reasons, *treated, *calibrated)
 
 

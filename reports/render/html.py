@@ -73,7 +73,7 @@ def _figures(record: CompressionRecord) -> list[tuple[str, str, str]]:
 
 def _accuracy_figure(line: ledger.Line, record: CompressionRecord) -> tuple[str, str, str]:
     if line.row.accuracy is None:
-        return words.DASH, record.metric, "not measured: no test data"
+        return words.DASH, ledger.metric(record), "not measured: no test data"
     shown = words.share(record.metric, line.row.accuracy)
     if line.difference is None:
         return shown, record.metric, f"{record.test_samples} samples; single answers not kept"

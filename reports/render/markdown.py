@@ -26,7 +26,7 @@ def _ledger(record: CompressionRecord) -> str:
         "gzip -9",
         "smaller",
         "non-zero",
-        escape(record.metric),
+        escape(ledger.metric(record)),
         "points [95 %]",
         "latency",
         "arena",

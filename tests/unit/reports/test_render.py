@@ -151,6 +151,14 @@ def test_a_squared_error_is_no_percentage(compression: CompressionRecord) -> Non
     assert re.search(r"^ ?quantize .* 0\.0123 ", text, re.M)
 
 
+def test_without_test_data_the_empty_column_still_says_what_it_would_be(compression: CompressionRecord) -> None:
+    unanswered = tuple(dataclasses.replace(row, accuracy=None, correct=None) for row in compression.rows)
+    bare = dataclasses.replace(compression, rows=unanswered, metric="")
+    assert re.findall(r"<(dt|h2|th)[^>]*>accuracy\b", html_report([bare], []), re.I) == ["dt", "h2", "th", "dt"]
+    assert re.search(r"^ ?stage .* accuracy ", on_terminal(console.compression(bare)), re.M)
+    assert "| accuracy |" in markdown_report([bare], [])
+
+
 def test_a_comparison_says_that_it_was_not_interleaved(runs: Runs) -> None:
     text = on_terminal(console.comparison(compare(runs["local-float"], runs["local-small"])))
     assert "not in turns" in text
@@ -231,7 +239,7 @@ def test_not_measured_is_said_and_never_zero(compression: CompressionRecord) -> 
         )
     text = Outline(html_report([bare], [])).text
     assert "not measured: no test data" in text
-    assert "not measured: the recipe names no test data" in text
+    assert "not measured: there was no test data" in text
     assert text.count("–") > 30
     assert not re.search(r"\b0(\.0+)? (µs|ns|B|%)", text.split("Proved")[0].split("Ledger")[1].split("percent of weights")[0])
 
