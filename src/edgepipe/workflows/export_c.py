@@ -55,9 +55,9 @@ def export_c(model: Path, *, to: Path, name: str | None = None, board: str | Non
 
 
 def _compiler(board: str | None) -> Compiler:
-    """Return the compiler for a board; without one a Cortex-M4's where it is installed, else this machine's."""
-    if board is not None and board not in PORTS:
-        raise UsageError(f'unknown board "{board}"', todo=f"Known: {', '.join(PORTS)}.")
-    port = PORTS[board or USUAL_BOARD]
+    """Return the compiler for a board, by its `hardware` or its port's name; without one a Cortex-M4's, else this machine's."""
+    port = next((port for port in PORTS.values() if (board or USUAL_BOARD) in (port.board, port.name)), None)
+    if port is None:
+        raise UsageError(f'unknown board "{board}"', todo=f"Known: {', '.join(port.board for port in PORTS.values())}.")
     found = Compiler(name=port.compiler, machine=tuple(flag for flag in port.flags if flag.startswith("-m")))
     return found if board is not None or found.there else Compiler(name=PORTS["host"].compiler)

@@ -94,3 +94,9 @@ def test_a_board_for_arrays_and_one_that_nobody_knows_are_refused(edgepipe: Any,
     unknown = edgepipe("export", kws, "--to", "out", "--as", "c", "--board", "nucleo")
     assert unknown.code == 2 and "mps2-an386" in unknown.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("board", ["nucleo-l4r5zi", "stm32l4"])
+def test_a_board_is_known_by_what_the_inventory_calls_it_and_by_its_port(board: str, edgepipe: Any) -> None:
+    told = edgepipe("export", "missing.tflite", "--to", "out", "--as", "c", "--board", board).err
+    assert "missing.tflite" in told and "board" not in told
