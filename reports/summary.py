@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgepipe.records import Block, RunOutcome, RunRecord, RuntimeIdentity, unpack_samples_ns
 from edgepipe.reports import stats, words
 
+UNTOLD = "unknown"  # what a record has in the place of what a board did not say
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -81,8 +83,15 @@ def good_blocks(record: RunRecord) -> tuple[Block, ...]:
     return tuple(block for block in record.blocks if block.outcome is RunOutcome.OK)
 
 
+def is_told(runtime: RuntimeIdentity) -> bool:
+    """Whether a board told what it runs models with: one that never answered did not."""
+    return runtime.version != UNTOLD
+
+
 def runtime_words(runtime: RuntimeIdentity) -> str:
-    """'ai-edge-litert 2.3.0, xnnpack, 1 thread on CPU 2'."""
+    """'ai-edge-litert 2.3.0, xnnpack, 1 thread on CPU 2'; 'not known' of a board that never answered."""
+    if not is_told(runtime):
+        return "not known"
     threads = "1 thread" if runtime.threads == 1 else f"{runtime.threads} threads"
     pinned = f" on CPU {','.join(map(str, runtime.affinity))}" if runtime.affinity else ""
     return f"{runtime.name} {runtime.version}, {runtime.delegate or 'no delegate'}, {threads}{pinned}"

@@ -154,7 +154,9 @@ def runs(records: Sequence[RunRecord], compressions: Sequence[CompressionRecord]
     table = _Grouped(names=("model", "device"), groups=(TIMES, REST), rows=[_run(record) for record in timed])
     reasons = [Text(f"  {record.artefact_name} on {record.device.name}: ") + _outcome(record) for record in timed if record.reason]
     identities = dict.fromkeys(
-        f"{record.device.name}: {summary.runtime_words(record.runtime)}, {record.device.cpu}" for record in timed
+        f"{record.device.name}: {summary.runtime_words(record.runtime)}, {record.device.cpu}"
+        for record in timed
+        if summary.is_told(record.runtime)
     )
     answers = [told for record in records if (told := summary.accuracy_words(record))]
     answers += [f"{record.artefact_name}: {share}" for record in timed if (share := summary.edge_tpu_words(record))]

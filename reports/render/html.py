@@ -105,6 +105,6 @@ def _versions(compressions: Sequence[CompressionRecord], runs: Sequence[RunRecor
     for artefact in (artefact for record in compressions for artefact in record.artefacts):
         for tool, version in artefact.versions.items():
             found.setdefault(tool, {})[version] = None
-    for run in runs:
+    for run in filter(lambda run: summary.is_told(run.runtime), runs):
         found.setdefault(run.runtime.name, {})[run.runtime.version] = None
     return {tool: ", ".join(versions) for tool, versions in sorted(found.items())}

@@ -135,6 +135,18 @@ def test_measurements_say_emulated_and_why_one_failed(runs: Runs) -> None:
     assert "accuracy 98.1 % of 540 samples" in text
 
 
+def test_of_a_board_that_never_answered_nothing_is_told_but_that(runs: Runs) -> None:
+    good = runs["emulated-rejected"]
+    dead = dataclasses.replace(
+        good,
+        device=dataclasses.replace(good.device, serial="unknown", arch="unknown", cpu="unknown", os="unknown"),
+        runtime=dataclasses.replace(good.runtime, name="unknown", version="unknown"),
+    )
+    text = Outline(html_report([], [dead])).text
+    assert "never answered" in text and "unknown" not in text
+    assert "unknown" not in on_terminal(console.runs([dead])) and "rejected" in on_terminal(console.runs([dead]))
+
+
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_measurements_fit_the_terminal_and_cut_nothing(runs: Runs, width: int) -> None:
     text = on_terminal(console.runs(list(runs.values())), width)
