@@ -23,7 +23,7 @@ from edgepipe.errors import DeviceUnreachable, MeterMissing
 
 BAUD = 3_686_400
 JITTER_S = 0.005  # it sends in blocks of some milliseconds, of which the least late count
-ACK_S, QUIET_S, BOARD_S, SILENCE_S = 2.0, 0.2, 0.3, 3.0
+ACK_S, QUIET_S, BOARD_S, SILENCE_S = 2.0, 0.2, 0.3, 5.0
 CALIBRATED_S = 15.0  # a new voltage makes it calibrate itself
 FIRST_S, FIRST_WITHIN_S = 0.5, 5.0  # the first samples say when samples arrive
 # UM2243 Rev 2, 10 Dynamic current measurement principle: 100 nA to 50 mA, accuracy in the range of 2 %.

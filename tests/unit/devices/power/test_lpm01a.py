@@ -107,7 +107,7 @@ def test_what_is_no_powershield_or_does_not_obey_is_missing(tmp_path: Path, faul
     ("faults", "told"),
     [
         (Lpm01aFaults(words={600: "error: buffer overflow"}, mute_from=601), "stopped measuring: error: buffer overflow"),
-        (Lpm01aFaults(mute_from=600), "no sample for 3 s"),
+        (Lpm01aFaults(mute_from=600), "no sample for 5 s"),
     ],
 )
 def test_one_that_stops_says_why(tmp_path: Path, faults: Lpm01aFaults, told: str) -> None:
