@@ -28,6 +28,7 @@ APART_S, APART_SHARE = 0.25, 0.05  # by which the board's clock and this machine
 # What the benchmark's models take, as its firmware is sent it: mlcommons/tiny, benchmark/evaluation/datasets.
 INPUTS = {"kws01": (490, "int8"), "vww01": (27_648, "int8"), "ic01": (3_072, "int8"), "ad01": (640, "float32")}
 TAKES = "e-[The input takes "  # of edgepipe's firmware: "... N bytes]"
+NO_MODEL = "none"  # what edgepipe's firmware says in the place of a model's name
 
 
 class MlperfTinyBoard(LineBoard):
@@ -76,6 +77,12 @@ class MlperfTinyBoard(LineBoard):
         if hashlib.sha256(model.read_bytes()).hexdigest() != sha256:
             raise InfrastructureError(f"{model} is another file than {sha256:.12}", cause="it was changed meanwhile")
         _, _, profile = self._open()
+        if profile.model == NO_MODEL:
+            raise InfrastructureError(
+                f"{self._name} has no model in its firmware, and MLPerf Tiny's protocol cannot send one",
+                cause="none was brought there yet",
+                todo=f"Take `protocol` out of its entry for as long as `edgepipe deploy {model.name} --device {self._name}` takes.",
+            )
         if profile.model.casefold() != model.stem.casefold():
             raise InfrastructureError(
                 f'{self._name} has the model "{profile.model}" in its firmware, not "{model.stem}"',

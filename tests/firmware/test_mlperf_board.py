@@ -148,6 +148,15 @@ def test_a_model_that_is_not_on_the_board_cannot_be_sent(host: HostBoard, model:
         board.identify()
 
 
+def test_a_board_without_a_model_names_the_command_that_brings_it(program: Path, model: Path, tmp_path: Path) -> None:
+    model = model.rename(tmp_path / "none.tflite")  # no model is not a model of that name
+    with closing(HostBoard(program)) as empty, closing(board_on(empty, tmp_path)) as board:
+        board.open()
+        with pytest.raises(InfrastructureError, match="has no model in its firmware") as raised:
+            board.push(model, sha256_of(model))
+    assert "`edgepipe deploy none.tflite --device" in raised.value.todo
+
+
 def test_a_model_of_another_name_is_asked_what_it_takes(host: HostBoard, model: Path, tmp_path: Path) -> None:
     push(host, model.read_bytes(), "mine")
     assert measured(board_on(host, tmp_path), model.rename(tmp_path / "mine.tflite")).outcome is RunOutcome.OK
