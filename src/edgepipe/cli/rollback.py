@@ -62,5 +62,6 @@ def _show(device: str, standing: Standing, *, as_json: bool) -> None:
     if as_json:
         show_json({"device": device, **plain(standing)})
         return
-    line = f"{device}: {standing.said(standing.current)} is current, {standing.said(standing.previous)} is what it would go back to"
+    back = f"{standing.said(standing.previous)} is what it would go back to" if standing.previous else "with nothing to go back to"
+    line = f"{device}: {standing.said(standing.current)} is current, {back}"
     console().print(f"[green]✓[/] {escape(line)}")
