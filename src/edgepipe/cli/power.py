@@ -26,7 +26,7 @@ def watch(
     inventory: Inventory = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="How long to watch.", show_default="until Ctrl-C")] = None,
     every_ms: Annotated[int, typer.Option(min=20, help="How much of the power one point is the mean of.")] = 250,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a reading, each on a line.")] = False,
 ) -> int:
     """Show a board's power as it goes, as a plot; without a terminal, or with --json, one line a reading.
 
