@@ -158,9 +158,10 @@ def _unheeded(entry: DeviceEntry, options: RunOptions) -> str:
     given = {
         "--threads": options.threads != PLAIN.threads,
         "--runtime": options.runtime != PLAIN.runtime,
+        "--delegate": options.delegate != PLAIN.delegate,
         "--affinity": options.affinity is not None,
     }
-    asked = " and ".join(name for name, is_given in given.items() if is_given)
+    asked = ", ".join(name for name, is_given in given.items() if is_given)
     if entry.board != "mcu" or not asked:
         return ""
     return f"{entry.name} does not heed {asked}: its firmware runs a model in one way"

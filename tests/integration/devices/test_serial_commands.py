@@ -46,9 +46,11 @@ def test_a_board_with_somebody_elses_firmware_is_measured_and_its_coarse_clock_t
 def test_what_was_not_heeded_and_a_board_that_is_not_pinned_are_told_and_another_board_refused(
     edgepipe: Command, model: Path
 ) -> None:
-    loose = edgepipe("bench", model.name, "--device", "loose", "--json", "--threads", "4", "--runtime", "tflm")
+    loose = edgepipe(
+        "bench", model.name, "--device", "loose", "--json", "--threads", "4", "--runtime", "tflm", "--delegate", "none"
+    )
     assert loose.code == 0, loose.err
-    assert "loose does not heed --threads and --runtime" in loose.err
+    assert "loose does not heed --threads, --runtime, --delegate" in loose.err
     assert "board_id: host-host in the inventory" in loose.err
     wrong = edgepipe("bench", model.name, "--device", "wrong", "--json")
     assert wrong.code == 4
