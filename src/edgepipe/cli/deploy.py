@@ -68,8 +68,8 @@ def deploy(
     The board hashes what arrives, arms a guard, switches with one rename, and lets the model answer golden inputs (a bundle's, else
     made-up ones with the answers of this machine). A model that crashes, hangs, needs too much memory, answers wrongly or is slower
     than --slowest-ms is rolled back: exit code 6. So is one that nobody confirms by the deadline. A model that is there already is
-    not sent again. Where the inventory has "signing", or the board trusts somebody, only signed models go out: edgepipe sign.
-    A microcontroller keeps it in flash; having no clock, it goes back at its next reset: docs/deploying.md.
+    neither sent nor tried again. Where the inventory has "signing", or the board trusts somebody, only signed models go out:
+    edgepipe sign. A microcontroller keeps it in flash; having no clock, it goes back at its next reset: docs/deploying.md.
 
     [bold]Examples[/]
 
@@ -155,7 +155,7 @@ def _show(deliveries: Sequence[Delivery], deadline_s: float) -> None:
             )
         elif each.deployed is not None:
             took = each.deployed.measured.median_us
-            words = "was current already" if each.deployed.unchanged else "is current"
+            words = "was current already, and was not tried anew" if each.deployed.unchanged else "is current"
             if took is not None:
                 words += f"; an inference took {took / 1000:.3g} ms" + (" on an emulator" if each.emulated else "")
             shown.print(f"[green]✓[/] {where} {words}")
