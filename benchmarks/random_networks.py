@@ -176,7 +176,7 @@ def _outcome(worker: Worker, cache: Cache, folder: Path, number: int) -> Outcome
         seen["problems_for_mcu"] = tuple(str(problem) for problem in verify(artefact.facts, TARGETS["mcu"]).problems)
         seen["arena_bytes"] = find_arena(Path(artefact.folder) / MODEL).smallest_bytes
     except EdgepipeError as exc:
-        seen["message"] = f"{type(exc).__name__}: {exc}"
+        seen["message"] = f"{type(exc).__name__}: {exc}".replace(f"{folder}/", "")
     return Outcome(**seen)
 
 
