@@ -7,13 +7,13 @@ import json
 import shutil
 import tempfile
 import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 from edgepipe.documents import parse_json
 from edgepipe.errors import ClaimNotReached, ModelFileError
 from edgepipe.facts import Proof
+from edgepipe.pipeline.zip_damage import ZIP_DAMAGE
 from edgepipe.places import storage_errors, write_whole
 from edgepipe.records import Artefact, as_json
 
@@ -43,7 +43,7 @@ def intact(folder: Path) -> Artefact | None:
         if _can_be_trained(artefact):
             with zipfile.ZipFile(folder / TRAINABLE) as archive:
                 return None if archive.testzip() else artefact
-    except (ModelFileError, OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
+    except (ModelFileError, *ZIP_DAMAGE):
         return None
     return artefact
 

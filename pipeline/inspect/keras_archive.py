@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from edgepipe.facts import TensorPort
 from edgepipe.pipeline.inspect.keras_classes import objections, printable
 from edgepipe.pipeline.inspect.keras_training import take_training, training_objections
 from edgepipe.pipeline.inspect.keras_wiring import unreachable
+from edgepipe.pipeline.zip_damage import ZIP_DAMAGE
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 # Configurations of Keras's own largest models stay under 2 MiB; one of 16 MiB can take a hundred times that in memory.
@@ -111,7 +110,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelFileError(
             f"there is no model at {path}", cause="a typo, or another current folder", todo="Check the path."
         ) from exc
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, OSError) as exc:
+    except ZIP_DAMAGE as exc:
         raise ModelFileError(
             f"{path} is not a .keras file: {exc}", cause="the file is empty, cut short or in another format"
         ) from exc

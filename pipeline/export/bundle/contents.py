@@ -8,13 +8,13 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from edgepipe.bundles import KIND, MANIFEST
 from edgepipe.errors import UsageError, VerifyFailed
+from edgepipe.pipeline.zip_damage import ZIP_DAMAGE
 from edgepipe.places import storage_errors, write_whole
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -96,7 +96,7 @@ def _read_zip(path: Path) -> tuple[Files, list[str]]:
                     continue
                 files[member.filename] = content
                 left -= len(content)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as exc:
+    except ZIP_DAMAGE as exc:
         raise VerifyFailed(f"{path} is no whole .zip: {exc}", cause="it was cut short or damaged on the way", todo=AGAIN) from exc
     return files, problems
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from edgepipe.errors import DataError
 from edgepipe.facts import TensorPort
 from edgepipe.pipeline.export.bundle.quantize import C_TYPES, elements
+from edgepipe.pipeline.zip_damage import ZIP_DAMAGE
 
 Array = NDArray[np.generic]
 C_BYTES = 4096  # of all golden arrays together: what a small chip has room for beside its model
@@ -82,7 +82,7 @@ def unpack(content: bytes) -> Samples:
                 raise DataError("golden.npz is larger than golden samples are")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as exc:
+    except ZIP_DAMAGE as exc:
         raise DataError(f"golden.npz is damaged: {exc}") from exc
     samples = Samples(inputs=_group(found, "input"), outputs=_group(found, "output"), real=_group(found, "real_input"))
     lengths = {values.shape[:1] for values in found.values()}
